@@ -1,0 +1,197 @@
+//! Bytes on their way to a socket: a queue that is bounded in bytes on the senders' side, and a
+//! writer that empties it in as few system calls as the socket allows.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
+
+use super::scratch;
+
+/// Chunks below this size are gathered into one buffer; larger ones are written from where they
+/// are.
+const SMALL: usize = 8 * 1024;
+
+#[derive(Debug)]
+enum Chunk {
+    Owned(Vec<u8>),
+    Shared(Bytes),
+}
+
+impl Chunk {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Chunk::Owned(bytes) => bytes,
+            Chunk::Shared(bytes) => bytes,
+        }
+    }
+}
+
+/// The senders' side. Lives under the lock of a connection's shared state.
+///
+/// Counts a byte as queued until the kernel has taken it, so that the bound holds for everything
+/// the connection keeps in memory.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    chunks: VecDeque<Chunk>,
+    queued: usize,
+    limit: usize,
+    waiting: Vec<Waker>,
+}
+
+impl Outbox {
+    pub(crate) fn new(limit: usize) -> Self {
+        Outbox { chunks: VecDeque::new(), queued: 0, limit, waiting: Vec::new() }
+    }
+
+    /// Bytes not yet taken by the kernel.
+    pub(crate) fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Whether nothing waits to be moved into a [`WriteQueue`].
+    pub(crate) fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// Whether `len` more bytes may be queued. One message larger than the whole limit is let in
+    /// when nothing else is queued, or it could never be sent.
+    pub(crate) fn has_room(&self, len: usize) -> bool {
+        self.queued == 0 || self.queued.saturating_add(len) <= self.limit
+    }
+
+    /// Queues bytes that all receivers of a broadcast share.
+    pub(crate) fn push_shared(&mut self, bytes: Bytes) {
+        self.queued += bytes.len();
+        self.chunks.push_back(Chunk::Shared(bytes));
+    }
+
+    /// Queues what `encode` appends; small pieces that follow each other share one allocation.
+    pub(crate) fn push_with(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
+        match self.chunks.back_mut() {
+            Some(Chunk::Owned(tail)) if tail.len() < SMALL => {
+                let before = tail.len();
+                encode(tail);
+                self.queued += tail.len() - before;
+            }
+            _ => {
+                let mut bytes = Vec::new();
+                encode(&mut bytes);
+                self.queued += bytes.len();
+                self.chunks.push_back(Chunk::Owned(bytes));
+            }
+        }
+    }
+
+    /// Registers a task that waits for room. Spurious wake-ups are possible.
+    pub(crate) fn wait_for_room(&mut self, waker: &Waker) {
+        if !self.waiting.iter().any(|waiting| waiting.will_wake(waker)) {
+            self.waiting.push(waker.clone());
+        }
+    }
+
+    /// Notes that the kernel took `len` bytes; the tasks returned must be woken, outside the lock.
+    #[must_use]
+    pub(crate) fn written(&mut self, len: usize) -> Vec<Waker> {
+        self.queued -= len;
+        if self.queued <= self.limit / 2 { std::mem::take(&mut self.waiting) } else { Vec::new() }
+    }
+
+    /// Forgets everything, for a connection that has ended. The tasks returned must be woken.
+    #[must_use]
+    pub(crate) fn discard(&mut self) -> Vec<Waker> {
+        self.chunks = VecDeque::new();
+        self.queued = 0;
+        std::mem::take(&mut self.waiting)
+    }
+}
+
+/// The connection task's side: chunks taken from the [`Outbox`], on their way into the socket.
+#[derive(Debug, Default)]
+pub(crate) struct WriteQueue {
+    chunks: VecDeque<Chunk>,
+    /// How much of the first chunk is written already.
+    offset: usize,
+}
+
+impl WriteQueue {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// Moves all that is queued over. Does not count as written yet.
+    pub(crate) fn take_from(&mut self, outbox: &mut Outbox) {
+        if self.chunks.is_empty() {
+            self.chunks = std::mem::take(&mut outbox.chunks);
+        } else {
+            self.chunks.append(&mut outbox.chunks);
+        }
+    }
+
+    /// Writes until all is written (`Ready(Ok)`) or the socket takes no more (`Pending`); adds
+    /// what was written to `written` in every case.
+    pub(crate) fn poll_write<W: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut W,
+        written: &mut usize,
+    ) -> Poll<io::Result<()>> {
+        while !self.chunks.is_empty() {
+            let n = ready!(self.poll_write_once(cx, io))?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            *written += n;
+            self.advance(n);
+        }
+        self.chunks = VecDeque::new();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_write_once<W: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut W,
+    ) -> Poll<io::Result<usize>> {
+        let first = &self.chunks[0].bytes()[self.offset..];
+        if self.chunks.len() == 1 {
+            return Pin::new(io).poll_write(cx, first);
+        }
+        scratch::with_output(|gathered| {
+            let mut rest = self.chunks.iter();
+            let mut next = rest.next().map(|_| first);
+            while let Some(bytes) = next {
+                if bytes.len() >= SMALL || gathered.len() + bytes.len() > scratch::WRITE {
+                    break;
+                }
+                gathered.extend_from_slice(bytes);
+                next = rest.next().map(Chunk::bytes);
+            }
+            let large = next.unwrap_or_default();
+            if large.is_empty() {
+                Pin::new(io).poll_write(cx, gathered)
+            } else if gathered.is_empty() {
+                let after = rest.next().map(Chunk::bytes).unwrap_or_default();
+                Pin::new(io).poll_write_vectored(cx, &[IoSlice::new(large), IoSlice::new(after)])
+            } else {
+                Pin::new(io).poll_write_vectored(cx, &[IoSlice::new(gathered), IoSlice::new(large)])
+            }
+        })
+    }
+
+    fn advance(&mut self, mut n: usize) {
+        while n > 0 {
+            let left = self.chunks[0].bytes().len() - self.offset;
+            if n < left {
+                self.offset += n;
+                return;
+            }
+            n -= left;
+            self.offset = 0;
+            self.chunks.pop_front();
+        }
+    }
+}
