@@ -13,9 +13,9 @@ pub(crate) use outbox::{Outbox, WriteQueue};
 pub(crate) use stream::{Duplex, Stream};
 pub use supervise::{Kind, Limit, Membership, Supervised, Supervision, Supervisor, Traffic};
 
-/// Response extension: the body is an endless stream of small pieces. A server that owns the
-/// socket may drop the HTTP library once the head is out and write the body by itself; anyone
-/// else ignores it.
+/// Response extension: the body is an endless stream of small pieces. A server enters the stream
+/// in its registry and, where it owns the socket, drops the HTTP library once the head is out and
+/// writes the body by itself. Anyone else ignores it.
 #[cfg(feature = "sse")]
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct EndlessBody;
+#[derive(Clone)]
+pub(crate) struct EndlessBody(pub(crate) std::sync::Arc<dyn Supervised>);
