@@ -1,0 +1,74 @@
+# Lithe. `make demo` shows it, `make test` checks it, `make help` lists the rest.
+# A Rust toolchain (1.88 or newer), a C compiler, make and git are all that has to be there.
+
+CARGO ?= cargo
+CC ?= cc
+CFLAGS ?= -O2 -g -Wall -Wextra -Wpedantic
+
+# Where cargo puts what it builds.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+C_LIBRARY := $(TARGET)/release/liblithe.a
+C_EXAMPLES := $(patsubst examples/c/%.c,$(TARGET)/c/%,$(wildcard examples/c/*.c))
+
+.PHONY: help
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+.PHONY: demo
+demo: $(TARGET)/c/chat ## Build and run the chat: a program in C that serves a page, WebSockets and an event stream
+	@$(TARGET)/c/chat
+
+.PHONY: lib
+lib: ## Build the C library: liblithe.a and liblithe.so
+	$(CARGO) build --release --locked --lib --features ffi
+
+.PHONY: examples
+examples: $(C_EXAMPLES) ## Build the examples in C and in Rust
+	$(CARGO) build --locked --examples
+
+# cargo knows best when the library is stale, so make always asks it.
+.PHONY: FORCE
+$(C_LIBRARY): FORCE
+	@$(MAKE) --no-print-directory lib
+
+$(TARGET)/c/%: examples/c/%.c include/lithe.h $(C_LIBRARY)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -std=c11 -Iinclude -o $@ $< $(C_LIBRARY) -lpthread -ldl -lm
+
+.PHONY: test
+test: test-deps check-features ## Run every test; installs what the tests need where it may
+	$(CARGO) test --workspace --all-features --locked --no-fail-fast
+
+.PHONY: test-deps
+test-deps: ## Install the Debian packages that the tests run against (needs root or sudo)
+	scripts/install-test-deps.sh
+
+.PHONY: check-features
+check-features: ## Check that every feature compiles without the others
+	scripts/each-feature-set.sh check
+
+.PHONY: lint
+lint: ## Check formatting, and clippy without a warning
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --all-features --locked -- -D warnings
+	scripts/each-feature-set.sh clippy -- -D warnings
+
+.PHONY: docs
+docs: ## Build the Rust documentation without a warning
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --package lithe-rt --all-features --no-deps --locked
+
+.PHONY: header
+header: ## Generate include/lithe.h from the Rust sources
+	$(CARGO) check --locked --package lithe-rt --lib --features ffi
+
+.PHONY: bench
+bench: ## Measure echo, fan-out and memory beside a bare TCP echo and axum
+	$(CARGO) run --release --locked --package lithe-bench
+
+.PHONY: autobahn
+autobahn: ## Run the Autobahn conformance suite, all 517 cases (needs root and debootstrap)
+	scripts/autobahn/run.sh
+
+.PHONY: fuzz
+fuzz: ## Fuzz each target for a minute (needs a nightly toolchain and cargo-fuzz)
+	scripts/fuzz.sh
