@@ -28,6 +28,14 @@ impl Chunk {
             Chunk::Shared(bytes) => bytes,
         }
     }
+
+    #[cfg(feature = "sse")]
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Chunk::Owned(bytes) => Bytes::from(bytes),
+            Chunk::Shared(bytes) => bytes,
+        }
+    }
 }
 
 /// The senders' side. Lives under the lock of a connection's shared state.
@@ -86,6 +94,58 @@ impl Outbox {
         }
     }
 
+    /// Queues bytes that are encoded already. Small ones join what was queued before them.
+    #[cfg(feature = "sse")]
+    pub(crate) fn push_owned(&mut self, bytes: Vec<u8>) {
+        self.queued += bytes.len();
+        match self.chunks.back_mut() {
+            Some(Chunk::Owned(tail)) if tail.len() < SMALL && bytes.len() < SMALL => {
+                tail.extend_from_slice(&bytes);
+            }
+            _ => self.chunks.push_back(Chunk::Owned(bytes)),
+        }
+    }
+
+    /// Takes chunks from the front, joined into one piece of at most `max` bytes, but at least
+    /// one chunk whole. A single chunk is not copied; large ones are not joined to others. Does
+    /// not count as written yet.
+    #[cfg(feature = "sse")]
+    pub(crate) fn take_merged(&mut self, max: usize) -> Option<Bytes> {
+        let mut len = 0;
+        let mut count = 0;
+        for chunk in &self.chunks {
+            let next = chunk.bytes().len();
+            if count > 0 && (next >= SMALL || len + next > max) {
+                break;
+            }
+            len += next;
+            count += 1;
+            if next >= SMALL {
+                break;
+            }
+        }
+        let first = self.chunks.pop_front()?;
+        let merged = if count == 1 {
+            first.into_bytes()
+        } else {
+            let mut merged = Vec::with_capacity(len);
+            merged.extend_from_slice(first.bytes());
+            for chunk in self.chunks.drain(..count - 1) {
+                merged.extend_from_slice(chunk.bytes());
+            }
+            Bytes::from(merged)
+        };
+        if self.chunks.is_empty() {
+            self.chunks = VecDeque::new();
+        }
+        Some(merged)
+    }
+
+    /// Whether so much is written that senders who wait for room may go on.
+    pub(crate) fn is_half_empty(&self) -> bool {
+        self.queued <= self.limit / 2
+    }
+
     /// Registers a task that waits for room. Spurious wake-ups are possible.
     pub(crate) fn wait_for_room(&mut self, waker: &Waker) {
         if !self.waiting.iter().any(|waiting| waiting.will_wake(waker)) {
@@ -97,7 +157,7 @@ impl Outbox {
     #[must_use]
     pub(crate) fn written(&mut self, len: usize) -> Vec<Waker> {
         self.queued -= len;
-        if self.queued <= self.limit / 2 { std::mem::take(&mut self.waiting) } else { Vec::new() }
+        if self.is_half_empty() { std::mem::take(&mut self.waiting) } else { Vec::new() }
     }
 
     /// Forgets everything, for a connection that has ended. The tasks returned must be woken.

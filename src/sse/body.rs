@@ -1,0 +1,167 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::BoxError;
+use bytes::Bytes;
+use futures_core::Stream;
+use http_body::Frame;
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep};
+
+use super::queue::{MAX_FRAME, Queue};
+use super::{Event, IntoEvent, Queued};
+
+/// The blank line lets clients that read event by event see it too.
+const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
+
+pin_project! {
+    /// The body of an [`Sse`](super::Sse). Each frame holds all that was queued when it was asked
+    /// for, up to 256 KiB, so that a burst of events leaves in one write.
+    ///
+    /// It must be polled in a tokio runtime with the time driver enabled, unless keep-alive is
+    /// off.
+    pub struct Body<S = Queued> {
+        connection: Connection,
+        // Gone when it has ended.
+        #[pin]
+        events: Option<S>,
+        failure: Option<BoxError>,
+        retry: Option<Duration>,
+        #[pin]
+        keep_alive: KeepAlive,
+    }
+}
+
+/// The body's hold on the queue: the senders learn from its end that the client is gone.
+pub(super) struct Connection(pub(super) Arc<Queue>);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.disconnect();
+    }
+}
+
+impl<S> Body<S> {
+    pub(super) fn new(
+        connection: Connection,
+        events: S,
+        retry: Option<Duration>,
+        keep_alive: Option<Duration>,
+    ) -> Self {
+        let keep_alive = KeepAlive { interval: keep_alive, last_sent: None, timer: None };
+        Body { connection, events: Some(events), failure: None, retry, keep_alive }
+    }
+}
+
+impl<S> http_body::Body for Body<S>
+where
+    S: Stream,
+    S::Item: IntoEvent,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.as_mut().project();
+        if let Some(delay) = this.retry.take() {
+            let retry = Event::default().retry(delay).encode();
+            return this.keep_alive.sent(retry);
+        }
+        self.as_mut().queue_ready_events(cx);
+        let mut this = self.project();
+        match this.connection.0.poll_take(cx) {
+            Poll::Ready(Some(Ok(bytes))) => this.keep_alive.sent(bytes),
+            Poll::Ready(Some(Err(aborted))) => Poll::Ready(Some(Err(aborted.into()))),
+            Poll::Ready(None) => Poll::Ready(this.failure.take().map(Err)),
+            Poll::Pending => {
+                ready!(this.keep_alive.as_mut().poll(cx));
+                this.keep_alive.sent(KEEP_ALIVE)
+            }
+        }
+    }
+}
+
+impl<S> Body<S>
+where
+    S: Stream,
+    S::Item: IntoEvent,
+{
+    /// Moves what the stream has ready, up to one frame, into the queue.
+    fn queue_ready_events(self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        let mut this = self.project();
+        let Some(mut events) = this.events.as_mut().as_pin_mut() else { return };
+        if this.connection.0.is_closed() {
+            this.events.set(None);
+            return;
+        }
+        let mut batch = Vec::new();
+        let mut ended = false;
+        while batch.len() < MAX_FRAME {
+            match events.as_mut().poll_next(cx).map(|item| item.map(IntoEvent::into_event)) {
+                Poll::Ready(Some(Ok(event))) => event.append_to(&mut batch),
+                Poll::Ready(Some(Err(error))) => {
+                    *this.failure = Some(error.into());
+                    ended = true;
+                }
+                Poll::Ready(None) => ended = true,
+                Poll::Pending => break,
+            }
+            if ended {
+                break;
+            }
+        }
+        if !batch.is_empty() {
+            this.connection.0.push(batch);
+        }
+        if ended {
+            this.events.set(None);
+            this.connection.0.close();
+        }
+    }
+}
+
+pin_project! {
+    /// Says when a comment is due. The timer is left alone while events flow; only when it goes
+    /// off is it set to the right time.
+    struct KeepAlive {
+        interval: Option<Duration>,
+        last_sent: Option<Instant>,
+        #[pin]
+        timer: Option<Sleep>,
+    }
+}
+
+impl KeepAlive {
+    /// Passes on what is sent, and notes the time.
+    fn sent(self: Pin<&mut Self>, bytes: Bytes) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.interval.is_some() {
+            *self.project().last_sent = Some(Instant::now());
+        }
+        Poll::Ready(Some(Ok(Frame::data(bytes))))
+    }
+
+    /// Ready when nothing was sent for a whole interval.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        let Some(interval) = *this.interval else { return Poll::Pending };
+        let last_sent = *this.last_sent.get_or_insert_with(Instant::now);
+        let Some(due) = last_sent.checked_add(interval) else { return Poll::Pending };
+        if this.timer.is_none() {
+            this.timer.set(Some(tokio::time::sleep_until(due)));
+        }
+        while let Some(mut timer) = this.timer.as_mut().as_pin_mut() {
+            ready!(timer.as_mut().poll(cx));
+            if timer.deadline() >= due {
+                break;
+            }
+            timer.reset(due);
+        }
+        Poll::Ready(())
+    }
+}

@@ -1,0 +1,315 @@
+//! What the senders, the body and the server share of one event stream.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::{Event, SendError};
+use crate::transport::{Outbox, Supervised};
+
+/// At most how many bytes the body hands on at once, so that one stream that lags behind does not
+/// hold up the others.
+pub(super) const MAX_FRAME: usize = 256 * 1024;
+
+/// An encoded event on its way into the queue.
+pub(super) enum Piece {
+    Owned(Vec<u8>),
+    Shared(Bytes),
+}
+
+impl Piece {
+    fn len(&self) -> usize {
+        match self {
+            Piece::Owned(bytes) => bytes.len(),
+            Piece::Shared(bytes) => bytes.len(),
+        }
+    }
+}
+
+/// The answer to an offer.
+enum Offer {
+    Queued,
+    Full(Piece),
+    Closed,
+}
+
+/// How a stream ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// Takes nothing more; what is queued is still sent.
+    Closed,
+    /// To be broken off.
+    Aborted,
+}
+
+struct State {
+    outbox: Outbox,
+    /// Bytes that the body has handed on, but that the transport may not have taken yet.
+    handed_on: usize,
+    phase: Phase,
+    /// Whether a sender waits for room.
+    starved: bool,
+    /// The body's task, while it waits for something to send. Taken by the first sender of a
+    /// burst, so that the others need not wake it again.
+    body: Option<Waker>,
+}
+
+pub(super) struct Queue {
+    state: Mutex<State>,
+    /// Tells blocked threads that there is room again or that the stream is closed.
+    unblocked: Condvar,
+    /// Tells waiting tasks the same.
+    changed: Notify,
+    senders: AtomicUsize,
+}
+
+impl Queue {
+    pub(super) fn new(limit: usize) -> Self {
+        let state = State {
+            outbox: Outbox::new(limit),
+            handed_on: 0,
+            phase: Phase::Open,
+            starved: false,
+            body: None,
+        };
+        Queue {
+            state: Mutex::new(state),
+            unblocked: Condvar::new(),
+            changed: Notify::new(),
+            senders: AtomicUsize::new(0),
+        }
+    }
+
+    /// No code of others runs under the lock, so a poisoned state is still a consistent one.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.lock().outbox.queued()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().phase != Phase::Open
+    }
+
+    /// Waits until nothing more can be sent.
+    pub(super) async fn closed(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.is_closed() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    pub(super) fn add_sender(&self) {
+        self.senders.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Closes the stream with its last sender.
+    pub(super) fn remove_sender(&self) {
+        if self.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.close();
+        }
+    }
+
+    pub(super) fn try_send(&self, piece: Piece) -> Result<(), SendError> {
+        match self.offer(piece, false) {
+            Offer::Queued => Ok(()),
+            Offer::Full(_) => Err(SendError::Full),
+            Offer::Closed => Err(SendError::Closed),
+        }
+    }
+
+    pub(super) async fn send(&self, mut piece: Piece) -> Result<(), SendError> {
+        loop {
+            // Made before the queue is looked at, or a change in between would be missed.
+            let changed = self.changed.notified();
+            match self.offer(piece, true) {
+                Offer::Queued => return Ok(()),
+                Offer::Full(back) => piece = back,
+                Offer::Closed => return Err(SendError::Closed),
+            }
+            changed.await;
+        }
+    }
+
+    pub(super) fn send_blocking(
+        &self,
+        piece: Piece,
+        timeout: Option<Duration>,
+    ) -> Result<(), SendError> {
+        // A timeout too far away to be expressed is none.
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut state = self.lock();
+        while state.phase == Phase::Open && !state.outbox.has_room(piece.len()) {
+            state.starved = true;
+            let Some(deadline) = deadline else {
+                state = self.unblocked.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(SendError::Timeout);
+            }
+            let waited = self.unblocked.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if state.phase != Phase::Open {
+            return Err(SendError::Closed);
+        }
+        push_and_wake(state, piece);
+        Ok(())
+    }
+
+    fn offer(&self, piece: Piece, waits: bool) -> Offer {
+        let mut state = self.lock();
+        if state.phase != Phase::Open {
+            return Offer::Closed;
+        }
+        if !state.outbox.has_room(piece.len()) {
+            state.starved |= waits;
+            return Offer::Full(piece);
+        }
+        push_and_wake(state, piece);
+        Offer::Queued
+    }
+
+    /// Queues for the body itself, which knows on its own how much to take.
+    pub(super) fn push(&self, bytes: Vec<u8>) {
+        self.lock().outbox.push_owned(bytes);
+    }
+
+    /// Ends the stream after what is queued.
+    pub(super) fn close(&self) {
+        self.end(|state| state.phase = Phase::Closed);
+    }
+
+    /// Ends the stream and forgets what is queued: the body is gone.
+    pub(super) fn disconnect(&self) {
+        self.end(|state| {
+            state.phase = Phase::Closed;
+            forget_queued(state);
+        });
+    }
+
+    fn end(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        if state.phase == Phase::Aborted {
+            return;
+        }
+        change(&mut state);
+        let body = state.body.take();
+        drop(state);
+        self.tell_senders();
+        if let Some(body) = body {
+            body.wake();
+        }
+    }
+
+    fn tell_senders(&self) {
+        self.unblocked.notify_all();
+        self.changed.notify_waiters();
+    }
+
+    /// Takes all that is queued, up to [`MAX_FRAME`]; `None` is the end of the stream.
+    ///
+    /// To be asked for more, the transport must have taken what it got before: only then does
+    /// that stop to count as queued.
+    pub(super) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Aborted>>> {
+        let mut state = self.lock();
+        let taken = std::mem::take(&mut state.handed_on);
+        let fed = state.settle(taken);
+        let mut left_over = None;
+        let poll = if state.phase == Phase::Aborted {
+            Poll::Ready(Some(Err(Aborted)))
+        } else if let Some(bytes) = state.outbox.take_merged(MAX_FRAME) {
+            state.handed_on = bytes.len();
+            Poll::Ready(Some(Ok(bytes)))
+        } else if state.phase == Phase::Closed {
+            Poll::Ready(None)
+        } else {
+            if !state.body.as_ref().is_some_and(|body| body.will_wake(cx.waker())) {
+                // Dropping a waker may run anything: not under the lock.
+                left_over = state.body.replace(cx.waker().clone());
+            }
+            Poll::Pending
+        };
+        drop(state);
+        drop(left_over);
+        if fed {
+            self.tell_senders();
+        }
+        poll
+    }
+}
+
+impl State {
+    /// Notes that the transport took so many bytes. Says whether senders may go on.
+    fn settle(&mut self, taken: usize) -> bool {
+        if taken == 0 {
+            return false;
+        }
+        let wakers = self.outbox.written(taken);
+        debug_assert!(wakers.is_empty(), "senders wait by `Queue::changed`");
+        let room = self.starved && self.outbox.is_half_empty();
+        self.starved &= !room;
+        room
+    }
+}
+
+fn push_and_wake(mut state: MutexGuard<'_, State>, piece: Piece) {
+    match piece {
+        Piece::Owned(bytes) => state.outbox.push_owned(bytes),
+        Piece::Shared(bytes) => state.outbox.push_shared(bytes),
+    }
+    let body = state.body.take();
+    drop(state);
+    if let Some(body) = body {
+        body.wake();
+    }
+}
+
+fn forget_queued(state: &mut State) {
+    let wakers = state.outbox.discard();
+    debug_assert!(wakers.is_empty(), "senders wait by `Queue::changed`");
+    state.handed_on = 0;
+}
+
+/// The error by which a body is broken off.
+#[derive(Debug, thiserror::Error)]
+#[error("the event stream was broken off by its server")]
+pub(super) struct Aborted;
+
+impl Supervised for Queue {
+    fn drain(&self, retry: Duration) {
+        self.end(|state| {
+            if state.phase == Phase::Open {
+                state.outbox.push_owned(Event::default().retry(retry).into_vec());
+                state.phase = Phase::Closed;
+            }
+        });
+    }
+
+    fn close(&self, _code: u16, _reason: &str) {
+        Queue::close(self);
+    }
+
+    fn abort(&self) {
+        self.end(|state| {
+            state.phase = Phase::Aborted;
+            forget_queued(state);
+        });
+    }
+
+    fn queued_bytes(&self) -> usize {
+        Queue::queued_bytes(self)
+    }
+}
