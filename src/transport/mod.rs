@@ -10,7 +10,7 @@ mod supervise;
 
 pub(crate) use outbox::{Outbox, WriteQueue};
 #[cfg(feature = "ws")]
-pub(crate) use stream::{Duplex, Stream};
+pub(crate) use stream::Stream;
 pub use supervise::{Kind, Limit, Membership, Supervised, Supervision, Supervisor, Traffic};
 
 /// Response extension: the body is an endless stream of small pieces. A server enters the stream

@@ -51,6 +51,9 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
+    /// From this size on, sharing a payload is worth more than copying it.
+    pub(crate) const SHARE: usize = SMALL;
+
     pub(crate) fn new(limit: usize) -> Self {
         Outbox { chunks: VecDeque::new(), queued: 0, limit, waiting: Vec::new() }
     }
@@ -58,11 +61,6 @@ impl Outbox {
     /// Bytes not yet taken by the kernel.
     pub(crate) fn queued(&self) -> usize {
         self.queued
-    }
-
-    /// Whether nothing waits to be moved into a [`WriteQueue`].
-    pub(crate) fn is_empty(&self) -> bool {
-        self.chunks.is_empty()
     }
 
     /// Whether `len` more bytes may be queued. One message larger than the whole limit is let in
@@ -157,7 +155,13 @@ impl Outbox {
     #[must_use]
     pub(crate) fn written(&mut self, len: usize) -> Vec<Waker> {
         self.queued -= len;
-        if self.is_half_empty() { std::mem::take(&mut self.waiting) } else { Vec::new() }
+        if self.is_half_empty() { self.take_waiting() } else { Vec::new() }
+    }
+
+    /// The tasks that wait for room.
+    #[must_use]
+    pub(crate) fn take_waiting(&mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.waiting)
     }
 
     /// Forgets everything, for a connection that has ended. The tasks returned must be woken.
@@ -165,7 +169,7 @@ impl Outbox {
     pub(crate) fn discard(&mut self) -> Vec<Waker> {
         self.chunks = VecDeque::new();
         self.queued = 0;
-        std::mem::take(&mut self.waiting)
+        self.take_waiting()
     }
 }
 

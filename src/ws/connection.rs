@@ -1,0 +1,508 @@
+//! The task of a connection: it owns the stream, and runs the handler if there is one.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use pin_project_lite::pin_project;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::codec::{CloseCode as Code, Decoder, Item, ProtocolError};
+use super::shared::{Shared, Signals};
+use super::{CloseCode, Config};
+use crate::transport::{Limit, Membership, Stream, WriteQueue, scratch};
+
+/// How often a task reads before it lets other connections have their turn.
+const TURNS: usize = 4;
+
+thread_local! {
+    /// What one read brought, on its way to the shared state.
+    static BATCH: RefCell<Vec<Item>> = const { RefCell::new(Vec::new()) };
+}
+
+pin_project! {
+    /// Drives a connection until its stream has ended and its handler is done.
+    ///
+    /// One wake-up reads what there is, runs the handler on it, and writes what the handler and
+    /// others queued meanwhile in one go.
+    pub(crate) struct Connection<H> {
+        shared: Arc<Shared>,
+        link: Option<Link>,
+        #[pin]
+        timer: Sleep,
+        #[pin]
+        handler: Option<H>,
+    }
+}
+
+impl<H: Future<Output = ()>> Connection<H> {
+    /// `prefix` is what was read from the stream already.
+    pub(crate) fn new(
+        stream: Stream,
+        prefix: Bytes,
+        decoder: Decoder,
+        shared: Arc<Shared>,
+        config: &Config,
+        membership: Option<Membership>,
+        handler: Option<H>,
+    ) -> Self {
+        let link = Link::new(stream, prefix, decoder, config, membership);
+        // Armed by the first poll.
+        let timer = sleep_until(Instant::now());
+        Connection { shared, link: Some(link), timer, handler }
+    }
+}
+
+impl<H: Future<Output = ()>> Future for Connection<H> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        let mut turns = 0;
+        loop {
+            let mut again = false;
+            if let Some(link) = this.link {
+                again = link.receive(cx, this.shared, this.timer.as_mut()).is_ready();
+            }
+            if turns == 0 || again {
+                poll_handler(this.handler.as_mut(), this.shared, cx);
+            }
+            if let Some(link) = this.link {
+                match link.send(cx, this.shared, this.timer.as_mut()) {
+                    Poll::Ready(End) => *this.link = None,
+                    Poll::Pending => again |= link.can_read_on(),
+                }
+            }
+            if this.link.is_none() {
+                // The handler learns of the end; it may go on with other work.
+                poll_handler(this.handler.as_mut(), this.shared, cx);
+                return if this.handler.is_none() { Poll::Ready(()) } else { Poll::Pending };
+            }
+            if !again {
+                return Poll::Pending;
+            }
+            turns += 1;
+            if turns == TURNS {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+/// A handler that panics closes its own connection and takes nothing else down.
+fn poll_handler<H: Future<Output = ()>>(
+    mut handler: Pin<&mut Option<H>>,
+    shared: &Shared,
+    cx: &mut Context<'_>,
+) {
+    let Some(running) = handler.as_mut().as_pin_mut() else { return };
+    match catch_unwind(AssertUnwindSafe(|| running.poll(cx))) {
+        Ok(Poll::Pending) => return,
+        Ok(Poll::Ready(())) => {}
+        Err(_) => {
+            tracing::error!("a WebSocket handler panicked");
+            shared.close(CloseCode::ERROR, "");
+        }
+    }
+    handler.set(None);
+}
+
+/// The stream is done with.
+struct End;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Not polled yet.
+    New,
+    Open,
+    /// This side has sent, or queued, a close frame, and waits for the peer's.
+    Closing,
+    /// There is nothing more to say. What is queued is written, then our direction is shut down,
+    /// and the stream is dropped when the peer has closed its own: closing with data unread would
+    /// make TCP discard what we said last.
+    Lingering,
+}
+
+struct Link {
+    stream: Stream,
+    prefix: Bytes,
+    decoder: Decoder,
+    unsent: WriteQueue,
+    phase: Phase,
+    signals: Signals,
+    /// The last read was held up by the application, not by the socket.
+    held_up: bool,
+    /// Our direction was shut down.
+    shut: bool,
+    /// The peer's direction was.
+    peer_shut: bool,
+    /// The stream is lost, or cut.
+    over: bool,
+    alive: Liveness,
+    rate: Option<Box<Rate>>,
+    close_timeout: Duration,
+    membership: Option<Membership>,
+}
+
+impl Link {
+    fn new(
+        stream: Stream,
+        prefix: Bytes,
+        decoder: Decoder,
+        config: &Config,
+        membership: Option<Membership>,
+    ) -> Self {
+        let room = config.receive_queue;
+        Link {
+            stream,
+            prefix,
+            decoder,
+            unsent: WriteQueue::default(),
+            phase: Phase::New,
+            signals: Signals { room, abort: false, closing: false, queued_messages: 0 },
+            held_up: false,
+            shut: false,
+            peer_shut: false,
+            over: false,
+            alive: Liveness::new(config),
+            rate: config.max_messages_per_second.map(|limit| Box::new(Rate::new(limit))),
+            close_timeout: config.close_timeout,
+            membership,
+        }
+    }
+
+    /// Reads once and hands on what came. `Ready` when there may be more to read.
+    fn receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        shared: &Shared,
+        mut timer: Pin<&mut Sleep>,
+    ) -> Poll<()> {
+        if self.phase == Phase::New {
+            shared.attach(cx.waker());
+            self.phase = Phase::Open;
+            self.arm(cx, timer.as_mut(), self.alive.next_tick());
+        }
+        if timer.is_elapsed() {
+            self.on_timer(cx, shared, timer.as_mut());
+        }
+        self.held_up = self.signals.room == 0;
+        if self.held_up || self.peer_shut || self.over {
+            return Poll::Pending;
+        }
+        let read = BATCH.with_borrow_mut(|batch| {
+            let read = ready!(self.poll_decode(cx, batch));
+            if !batch.is_empty() {
+                shared.deliver(batch);
+            }
+            Poll::Ready(read)
+        });
+        match ready!(read) {
+            Read::Data => {}
+            Read::Closed(close) => {
+                shared.peer_closed(close);
+                self.linger(cx, timer);
+            }
+            Read::Invalid(error) => {
+                if error == ProtocolError::TooLarge {
+                    self.hit(Limit::MessageSize);
+                }
+                shared.fail(error.close_code(), &error.to_string());
+                self.linger(cx, timer);
+            }
+            Read::TooFast => {
+                self.hit(Limit::MessageRate);
+                shared.fail(Code::Policy, "too many messages");
+                self.linger(cx, timer);
+            }
+            Read::End(None) if self.phase == Phase::Lingering => {
+                self.peer_shut = true;
+                return Poll::Pending;
+            }
+            Read::End(error) => {
+                let reason = error.map_or_else(|| "connection lost".into(), |e| e.to_string());
+                shared.lost(&reason);
+                self.over = true;
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_decode(&mut self, cx: &mut Context<'_>, batch: &mut Vec<Item>) -> Poll<Read> {
+        if !self.prefix.is_empty() {
+            let mut prefix = std::mem::take(&mut self.prefix).to_vec();
+            return Poll::Ready(self.decode(&mut prefix, batch));
+        }
+        scratch::with_input(|buffer| {
+            let window = self.signals.room.min(buffer.len());
+            let mut input = ReadBuf::new(&mut buffer[..window]);
+            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut input)) {
+                Ok(()) if input.filled().is_empty() => Poll::Ready(Read::End(None)),
+                Ok(()) => Poll::Ready(self.decode(input.filled_mut(), batch)),
+                Err(error) => Poll::Ready(Read::End(Some(error))),
+            }
+        })
+    }
+
+    fn decode(&mut self, input: &mut [u8], batch: &mut Vec<Item>) -> Read {
+        self.alive.heard = true;
+        if matches!(self.phase, Phase::Lingering) {
+            return Read::Data;
+        }
+        let (mut messages, mut bytes, mut close) = (0, 0, None);
+        let result = self.decoder.decode(input, |item| match item {
+            Item::Close(frame) => close = Some(frame),
+            Item::Pong(_) => {}
+            Item::Ping(_) => batch.push(item),
+            Item::Message(ref message) => {
+                messages += 1;
+                bytes += message.len() as u64;
+                batch.push(item);
+            }
+        });
+        if messages > 0 {
+            self.alive.active();
+            if let Some(membership) = &self.membership {
+                membership.traffic().received(messages, bytes);
+            }
+            if self.rate.as_mut().is_some_and(|rate| !rate.allows(messages)) {
+                batch.clear();
+                return Read::TooFast;
+            }
+        }
+        match (result, close) {
+            (Err(error), _) => Read::Invalid(error),
+            (Ok(()), Some(frame)) => Read::Closed(frame),
+            (Ok(()), None) => Read::Data,
+        }
+    }
+
+    /// Writes all that is queued, as far as the socket takes it.
+    fn send(
+        &mut self,
+        cx: &mut Context<'_>,
+        shared: &Shared,
+        mut timer: Pin<&mut Sleep>,
+    ) -> Poll<End> {
+        let (mut written, mut blocked) = (0, false);
+        loop {
+            self.signals = shared.exchange(written, &mut self.unsent);
+            self.count(written);
+            if self.signals.abort || self.over {
+                shared.lost("connection aborted");
+                return Poll::Ready(End);
+            }
+            if self.signals.closing && self.phase == Phase::Open {
+                self.phase = Phase::Closing;
+                self.arm(cx, timer.as_mut(), Some(self.close_timeout));
+            }
+            if blocked || self.unsent.is_empty() {
+                break;
+            }
+            written = 0;
+            match self.unsent.poll_write(cx, &mut self.stream, &mut written) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => {
+                    shared.lost(&error.to_string());
+                    return Poll::Ready(End);
+                }
+                Poll::Pending => blocked = true,
+            }
+            self.alive.progressed |= written > 0;
+        }
+        self.flush(cx, shared)
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>, shared: &Shared) -> Poll<End> {
+        if !matches!(self.stream, Stream::Tcp(_)) {
+            if let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_flush(cx) {
+                shared.lost(&error.to_string());
+                return Poll::Ready(End);
+            }
+        }
+        if matches!(self.phase, Phase::Lingering) && self.unsent.is_empty() {
+            if !self.shut {
+                self.shut = ready!(Pin::new(&mut self.stream).poll_shutdown(cx)).is_ok();
+            }
+            if self.peer_shut || !self.shut {
+                return Poll::Ready(End);
+            }
+        }
+        Poll::Pending
+    }
+
+    fn count(&self, written: usize) {
+        let Some(membership) = &self.membership else { return };
+        if self.signals.queued_messages > 0 {
+            membership.traffic().queued(self.signals.queued_messages);
+        }
+        if written > 0 {
+            membership.traffic().sent(written as u64);
+        }
+    }
+
+    /// Whether reading was held up and is not any more.
+    fn can_read_on(&self) -> bool {
+        self.held_up && self.signals.room > 0
+    }
+
+    fn linger(&mut self, cx: &mut Context<'_>, timer: Pin<&mut Sleep>) {
+        self.phase = Phase::Lingering;
+        self.arm(cx, timer, Some(self.close_timeout));
+    }
+
+    fn on_timer(&mut self, cx: &mut Context<'_>, shared: &Shared, timer: Pin<&mut Sleep>) {
+        match self.phase {
+            Phase::New => {}
+            Phase::Closing | Phase::Lingering => {
+                shared.lost("close timed out");
+                self.over = true;
+            }
+            Phase::Open => {
+                let held_up = self.signals.room == 0;
+                match self.alive.tick(held_up, !self.unsent.is_empty()) {
+                    Verdict::Alive => {}
+                    Verdict::Ask => shared.ping(),
+                    Verdict::Idle => {
+                        self.hit(Limit::IdleTimeout);
+                        shared.close(CloseCode::AWAY, "idle");
+                        return;
+                    }
+                    Verdict::Dead => {
+                        self.hit(Limit::PeerTimeout);
+                        shared.lost("the peer does not answer");
+                        self.over = true;
+                        return;
+                    }
+                }
+                self.arm(cx, timer, self.alive.next_tick());
+            }
+        }
+    }
+
+    /// Sets the timer, and has it wake this task.
+    fn arm(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>, after: Option<Duration>) {
+        if let Some(after) = after {
+            timer.as_mut().reset(Instant::now() + after);
+            // A deadline that has passed already is seen by `is_elapsed` on the next poll.
+            if timer.poll(cx).is_ready() {
+                cx.waker().wake_by_ref();
+            }
+        }
+    }
+
+    fn hit(&self, limit: Limit) {
+        if let Some(membership) = &self.membership {
+            membership.limit_hit(limit);
+        }
+    }
+}
+
+enum Read {
+    Data,
+    Closed(Option<(Code, tokio_tungstenite::tungstenite::Utf8Bytes)>),
+    Invalid(ProtocolError),
+    TooFast,
+    End(Option<io::Error>),
+}
+
+/// Whether the peer is still there, judged each time the timer fires and not on every message.
+struct Liveness {
+    ping_interval: Option<Duration>,
+    peer_timeout: Duration,
+    idle: Option<Box<(Duration, Instant)>>,
+    /// Something came in since the last tick.
+    heard: bool,
+    /// The socket took something since the last tick.
+    progressed: bool,
+    /// When a ping was sent that nothing has answered yet.
+    asked: Option<Instant>,
+}
+
+enum Verdict {
+    Alive,
+    Ask,
+    Idle,
+    Dead,
+}
+
+impl Liveness {
+    fn new(config: &Config) -> Self {
+        Liveness {
+            ping_interval: config.ping_interval,
+            peer_timeout: config.peer_timeout,
+            idle: config.idle_timeout.map(|after| Box::new((after, Instant::now()))),
+            heard: false,
+            progressed: false,
+            asked: None,
+        }
+    }
+
+    /// A message came in.
+    fn active(&mut self) {
+        if let Some(idle) = &mut self.idle {
+            idle.1 = Instant::now();
+        }
+    }
+
+    fn next_tick(&self) -> Option<Duration> {
+        let idle = self.idle.as_ref().map(|idle| idle.0.saturating_sub(idle.1.elapsed()));
+        let ping = match self.asked {
+            Some(at) => Some(self.peer_timeout.saturating_sub(at.elapsed())),
+            None => self.ping_interval,
+        };
+        idle.into_iter().chain(ping).min()
+    }
+
+    /// `held_up`: the socket was not read, which is not the peer's fault. `unsent`: bytes wait for
+    /// the socket.
+    fn tick(&mut self, held_up: bool, unsent: bool) -> Verdict {
+        if self.idle.as_ref().is_some_and(|idle| idle.1.elapsed() >= idle.0) {
+            return Verdict::Idle;
+        }
+        let heard = std::mem::take(&mut self.heard) || held_up;
+        let progressed = std::mem::take(&mut self.progressed) || !unsent;
+        if (heard && progressed) || self.ping_interval.is_none() {
+            self.asked = None;
+            return Verdict::Alive;
+        }
+        match self.asked {
+            None => {
+                self.asked = Some(Instant::now());
+                Verdict::Ask
+            }
+            Some(at) if at.elapsed() >= self.peer_timeout => Verdict::Dead,
+            Some(_) => Verdict::Alive,
+        }
+    }
+}
+
+/// A token bucket that holds a second's worth of messages.
+struct Rate {
+    per_second: f64,
+    tokens: f64,
+    at: Instant,
+}
+
+impl Rate {
+    fn new(limit: u32) -> Self {
+        Rate { per_second: limit.into(), tokens: limit.into(), at: Instant::now() }
+    }
+
+    fn allows(&mut self, messages: u64) -> bool {
+        let now = Instant::now();
+        let earned = (now - self.at).as_secs_f64() * self.per_second;
+        self.tokens = (self.tokens + earned).min(self.per_second) - messages as f64;
+        self.at = now;
+        self.tokens >= 0.0
+    }
+}

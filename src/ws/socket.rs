@@ -1,0 +1,205 @@
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::shared::Shared;
+use super::{CloseCode, Closed, Message, Prepared, RecvError, SendError};
+
+/// A WebSocket: its [`Sender`] and its [`Receiver`] in one.
+///
+/// Dropping it closes the connection with 1000, after what is queued was sent.
+#[derive(Debug)]
+pub struct Socket {
+    sender: Sender,
+    receiver: Receiver,
+}
+
+impl Socket {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Socket { sender: Sender { shared: shared.clone() }, receiver: Receiver { shared } }
+    }
+
+    /// See [`Receiver::recv`].
+    pub async fn recv(&mut self) -> Option<Message> {
+        self.receiver.recv().await
+    }
+
+    /// See [`Receiver::recv_blocking`].
+    pub fn recv_blocking(&self, timeout: Option<Duration>) -> Result<Message, RecvError> {
+        self.receiver.recv_blocking(timeout)
+    }
+
+    /// See [`Sender::send`].
+    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.sender.send(message).await
+    }
+
+    /// See [`Sender::try_send`].
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.sender.try_send(message)
+    }
+
+    /// See [`Sender::close`].
+    pub fn close(&self, code: CloseCode, reason: &str) {
+        self.sender.close(code, reason);
+    }
+
+    /// See [`Receiver::closed`].
+    pub fn closed(&self) -> Option<Closed> {
+        self.receiver.closed()
+    }
+
+    /// The subprotocol that was agreed on, if any (RFC 6455 §1.9).
+    pub fn protocol(&self) -> Option<&str> {
+        self.sender.shared.protocol()
+    }
+
+    /// Another sender for this connection.
+    pub fn sender(&self) -> Sender {
+        self.sender.clone()
+    }
+
+    /// The two halves. The connection lives as long as the receiver does.
+    pub fn split(self) -> (Sender, Receiver) {
+        (self.sender, self.receiver)
+    }
+}
+
+/// Sends on a connection, from any task or thread. Cloning it is cheap. It does not keep the
+/// connection open.
+#[derive(Clone)]
+pub struct Sender {
+    shared: Arc<Shared>,
+}
+
+impl Sender {
+    /// Queues a message, and waits while the send queue is full ([`Config::send_queue`] bytes).
+    /// Messages are sent in the order in which they were queued; being queued does not mean that
+    /// the peer has got it.
+    ///
+    /// Cancel safe: when the future is dropped before it is done, nothing was queued.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closed`].
+    ///
+    /// [`Config::send_queue`]: super::Config::send_queue
+    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        let message = message.into();
+        poll_fn(|cx| self.shared.poll_send(cx, || self.shared.try_send(&message))).await
+    }
+
+    /// Queues a message if there is room.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Full`] when there is none, [`SendError::Closed`].
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.shared.try_send(&message.into())
+    }
+
+    /// Queues a message, and blocks the thread while the send queue is full. `None` waits for
+    /// ever. Not for use in async code, where it would block the very thread that makes room.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Timeout`], [`SendError::Closed`].
+    pub fn send_blocking(
+        &self,
+        message: impl Into<Message>,
+        timeout: Option<Duration>,
+    ) -> Result<(), SendError> {
+        let message = message.into();
+        self.shared.send_blocking(message.len(), timeout, || self.shared.try_send(&message))
+    }
+
+    /// Like [`send`](Self::send), for a message that is sent to many connections.
+    pub async fn send_prepared(&self, message: &Prepared) -> Result<(), SendError> {
+        poll_fn(|cx| self.shared.poll_send(cx, || self.shared.try_send_prepared(message))).await
+    }
+
+    /// Like [`try_send`](Self::try_send), for a message that is sent to many connections.
+    pub fn try_send_prepared(&self, message: &Prepared) -> Result<(), SendError> {
+        self.shared.try_send_prepared(message)
+    }
+
+    /// Starts the close handshake (RFC 6455 §7.1.2) after what is queued; a reason over 123 bytes
+    /// is cut. Nothing can be sent or received afterwards. Does nothing when the connection is
+    /// closed already.
+    pub fn close(&self, code: CloseCode, reason: &str) {
+        self.shared.close(code, reason);
+    }
+
+    /// Waits until the connection has ended, and says how. Cancel safe.
+    pub async fn closed(&self) -> Closed {
+        poll_fn(|cx| self.shared.poll_closed(cx)).await
+    }
+
+    /// Whether sending is over, because either side closed or the connection broke.
+    pub fn is_closed(&self) -> bool {
+        self.shared.is_closed()
+    }
+
+    /// How many encoded bytes wait to be sent.
+    pub fn queued_bytes(&self) -> usize {
+        self.shared.queued_bytes()
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").finish_non_exhaustive()
+    }
+}
+
+/// Receives on a connection. Dropping it closes the connection with 1000, or 1011 in a panic.
+pub struct Receiver {
+    shared: Arc<Shared>,
+}
+
+impl Receiver {
+    /// The next message, or `None` when the connection has ended and every message before its end
+    /// was received; [`closed`](Self::closed) then says how. After this side has closed there are
+    /// no more messages.
+    ///
+    /// While messages are not received, at most [`Config::receive_queue`] bytes of them are kept;
+    /// then the socket is no longer read, and TCP slows the peer down.
+    ///
+    /// Cancel safe: a message is either returned or stays for the next call.
+    ///
+    /// [`Config::receive_queue`]: super::Config::receive_queue
+    pub async fn recv(&mut self) -> Option<Message> {
+        poll_fn(|cx| self.shared.poll_recv(cx)).await
+    }
+
+    /// The next message, for which the thread is blocked. `None` waits for ever. May be called
+    /// from several threads at once: each message goes to one of them. Not for use in async code.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::Timeout`], [`RecvError::Closed`].
+    pub fn recv_blocking(&self, timeout: Option<Duration>) -> Result<Message, RecvError> {
+        self.shared.recv_blocking(timeout)
+    }
+
+    /// How the connection ended, once it has.
+    pub fn closed(&self) -> Option<Closed> {
+        self.shared.closed()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        // A handler that panics drops its socket on the way.
+        let panicking = std::thread::panicking();
+        let code = if panicking { CloseCode::ERROR } else { CloseCode::NORMAL };
+        self.shared.close(code, "");
+    }
+}
+
+impl fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver").finish_non_exhaustive()
+    }
+}
