@@ -2,20 +2,24 @@
 //! per-thread buffers, the byte stream below a protocol, and the contract by which a server
 //! watches over the streams that run on its connections.
 
+#[cfg(feature = "server")]
+mod http;
 mod outbox;
 pub(crate) mod scratch;
-#[cfg(feature = "ws")]
+#[cfg(any(feature = "ws", feature = "server"))]
 mod stream;
 mod supervise;
 
+#[cfg(feature = "server")]
+pub(crate) use http::{HttpStream, Watch};
 pub(crate) use outbox::{Outbox, WriteQueue};
-#[cfg(feature = "ws")]
+#[cfg(any(feature = "ws", feature = "server"))]
 pub(crate) use stream::Stream;
 pub use supervise::{Kind, Limit, Membership, Supervised, Supervision, Supervisor, Traffic};
 
 /// Response extension: the body is an endless stream of small pieces. A server enters the stream
 /// in its registry and, where it owns the socket, drops the HTTP library once the head is out and
 /// writes the body by itself. Anyone else ignores it.
-#[cfg(feature = "sse")]
+#[cfg(any(feature = "sse", feature = "server"))]
 #[derive(Clone)]
 pub(crate) struct EndlessBody(pub(crate) std::sync::Arc<dyn Supervised>);

@@ -1,15 +1,21 @@
-//! The byte stream below a WebSocket, recovered from under the HTTP library where that is
-//! possible, so that nothing of HTTP stays in memory after the upgrade.
+//! The byte stream below a protocol, recovered from under the HTTP library where that is possible,
+//! so that nothing of HTTP stays in memory after the hand-over.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+#[cfg(feature = "ws")]
 use bytes::Bytes;
+#[cfg(feature = "ws")]
 use hyper::upgrade::Upgraded;
+#[cfg(feature = "ws")]
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+#[cfg(all(feature = "ws", feature = "server"))]
+use super::http::HttpStream;
 
 /// A byte stream of any kind.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -21,10 +27,16 @@ pub(crate) enum Stream {
     Other(Box<dyn Duplex>),
 }
 
+#[cfg(feature = "ws")]
 impl Stream {
     /// Takes the stream out of an upgraded HTTP connection, with the bytes that were read past
     /// the request.
     pub(crate) fn from_upgraded(upgraded: Upgraded) -> (Stream, Bytes) {
+        #[cfg(feature = "server")]
+        let upgraded = match upgraded.downcast::<TokioIo<HttpStream>>() {
+            Ok(parts) => return parts.io.into_inner().into_stream(parts.read_buf),
+            Err(upgraded) => upgraded,
+        };
         let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
             Ok(parts) => return (Stream::Tcp(parts.io.into_inner()), parts.read_buf),
             Err(upgraded) => upgraded,

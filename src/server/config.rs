@@ -1,0 +1,48 @@
+//! The settings of a running server.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+#[derive(Clone, Debug)]
+pub(super) struct Config {
+    pub(super) max_connections: usize,
+    /// 0 for no limit.
+    pub(super) max_connections_per_ip: usize,
+    pub(super) handshake_timeout: Duration,
+    pub(super) header_timeout: Duration,
+    pub(super) max_header_bytes: usize,
+    pub(super) max_body_bytes: usize,
+    pub(super) body_timeout: Duration,
+    pub(super) idle_timeout: Duration,
+    pub(super) write_timeout: Duration,
+    pub(super) drain_retry: RangeInclusive<Duration>,
+    pub(super) metrics_path: Option<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            max_connections: 100_000,
+            max_connections_per_ip: 1_024,
+            handshake_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(10),
+            max_header_bytes: 16 * 1024,
+            max_body_bytes: 2 * 1024 * 1024,
+            body_timeout: Duration::from_secs(20),
+            idle_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(30),
+            drain_retry: Duration::from_secs(1)..=Duration::from_secs(10),
+            metrics_path: None,
+        }
+    }
+}
+
+impl Config {
+    /// A time within the window in which clients are asked to come back, so that they do not all
+    /// come at once.
+    pub(super) fn retry(&self) -> Duration {
+        let millis = |time: &Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let (first, last) = (millis(self.drain_retry.start()), millis(self.drain_retry.end()));
+        Duration::from_millis(fastrand::u64(first..=last))
+    }
+}

@@ -1,0 +1,207 @@
+//! The task of a connection while it speaks HTTP.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::connection::{Connection, Phase, Signal};
+use super::limits::Limit;
+use super::service::Service;
+use super::timer::Timer;
+use crate::transport::{HttpStream, Stream};
+
+/// How an HTTP/2 connection begins (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const REQUEST_TIMEOUT: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+/// How long the rest of what a peer sends is read, so that it gets to see the answer: closing a
+/// socket with unread bytes resets the connection.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Serves a connection until it ends, or has become something else than HTTP.
+pub(super) async fn serve(connection: Arc<Connection>, socket: TcpStream) {
+    let http = Http { connection };
+    let connection = &http.connection;
+    let now = std::time::Instant::now();
+    let mut timer = pin!(Timer::new(connection.due().map_or(now, |(due, _)| due)));
+    let Ok((stream, mut is_http2)) = handshake(connection, timer.as_mut(), socket).await else {
+        return;
+    };
+    let mut io = HttpStream::new(stream, connection.clone());
+    if !is_http2 {
+        match speaks_http2(connection, timer.as_mut(), &mut io).await {
+            Ok(found) => is_http2 = found,
+            Err(_) => return,
+        }
+    }
+    if is_http2 {
+        Box::pin(http2(connection, timer, io)).await;
+    } else {
+        http1(connection, timer, io).await;
+    }
+}
+
+/// Ends what a connection is while it speaks HTTP, however its driver ends.
+struct Http {
+    connection: Arc<Connection>,
+}
+
+impl Drop for Http {
+    fn drop(&mut self) {
+        // A body that was never handed off holds on to the connection.
+        drop(self.connection.hand_off.take());
+        self.connection.server.registry.close_http(&self.connection);
+    }
+}
+
+/// Why a connection is not waited for any longer.
+enum Stop {
+    Cut,
+    Due(Option<Limit>),
+}
+
+/// Drives `poll`, which is told whether to finish, until it is done, the connection is cut, or it
+/// has been given time enough.
+async fn watch<T>(
+    connection: &Connection,
+    mut timer: Pin<&mut Timer>,
+    mut poll: impl FnMut(&mut Context<'_>, bool) -> Poll<T>,
+) -> Result<T, Stop> {
+    poll_fn(|cx| {
+        connection.register(cx.waker());
+        let signal = connection.signal();
+        if signal == Signal::Cut {
+            return Poll::Ready(Err(Stop::Cut));
+        }
+        if let Poll::Ready(done) = poll(cx, signal == Signal::Finish) {
+            return Poll::Ready(Ok(done));
+        }
+        match connection.due() {
+            Some((due, limit)) if timer.as_mut().is_past(cx, due) => {
+                if let Some(limit) = limit {
+                    connection.limit_reached(limit);
+                }
+                Poll::Ready(Err(Stop::Due(limit)))
+            }
+            _ => Poll::Pending,
+        }
+    })
+    .await
+}
+
+async fn handshake(
+    _connection: &Connection,
+    _timer: Pin<&mut Timer>,
+    socket: TcpStream,
+) -> Result<(Stream, bool), Stop> {
+    Ok((Stream::Tcp(socket), false))
+}
+
+/// Reads until it is clear which version of HTTP the peer speaks.
+async fn speaks_http2(
+    connection: &Connection,
+    timer: Pin<&mut Timer>,
+    io: &mut HttpStream,
+) -> Result<bool, Stop> {
+    watch(connection, timer, |cx, finish| {
+        loop {
+            let read = io.prefix();
+            if read.len() >= PREFACE.len() || !PREFACE.starts_with(read) {
+                return Poll::Ready(Ok(read.starts_with(PREFACE)));
+            }
+            match io.poll_read_ahead(cx) {
+                Poll::Ready(Ok(true)) => {}
+                Poll::Ready(_) => return Poll::Ready(Err(Stop::Cut)),
+                Poll::Pending if finish => return Poll::Ready(Err(Stop::Cut)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    })
+    .await?
+}
+
+enum End {
+    Done(hyper::Result<()>),
+    HandOff,
+}
+
+async fn http1(connection: &Arc<Connection>, timer: Pin<&mut Timer>, io: HttpStream) {
+    connection.enter_phase(Phase::Http1);
+    let service = Service::new(connection.clone());
+    let builder = &connection.server.http1;
+    let mut http = builder.serve_connection(TokioIo::new(io), service).with_upgrades();
+    let mut finishing = false;
+    let end = watch(connection, timer, |cx, finish| {
+        if finish && !std::mem::replace(&mut finishing, true) {
+            Pin::new(&mut http).graceful_shutdown();
+        }
+        if let Poll::Ready(result) = Pin::new(&mut http).poll(cx) {
+            return Poll::Ready(End::Done(result));
+        }
+        if connection.hand_off.is_ready() { Poll::Ready(End::HandOff) } else { Poll::Pending }
+    })
+    .await;
+
+    let answer_408 = matches!(end, Err(Stop::Due(Some(Limit::HeaderTime))));
+    let linger = match &end {
+        Ok(End::HandOff) => true,
+        Ok(End::Done(Ok(()))) => connection.is_unread() || connection.refused.is_some(),
+        Ok(End::Done(Err(error))) => failed(connection, error),
+        Err(_) => answer_408,
+    };
+    // There are none when the connection was upgraded.
+    let Some(parts) = http.into_parts().filter(|_| linger) else { return };
+    let (mut stream, read) = parts.io.into_inner().into_stream(parts.read_buf);
+    drop((parts.service, read));
+    if matches!(end, Ok(End::HandOff)) {
+        if let Some(stream_of_events) = connection.hand_off.take() {
+            tokio::spawn(stream_of_events.run(stream, connection.clone()));
+        }
+        return;
+    }
+    if answer_408 && stream.write_all(REQUEST_TIMEOUT).await.is_err() {
+        return;
+    }
+    let _ = tokio::time::timeout(LINGER, linger_on(&mut stream)).await;
+}
+
+/// Counts what went wrong; says whether the peer is to be told by the HTTP library's own answer.
+fn failed(connection: &Connection, error: &hyper::Error) -> bool {
+    if error.is_parse_too_large() {
+        connection.limit_reached(Limit::HeaderSize);
+    } else {
+        tracing::debug!(peer = %connection.peer, %error, "connection failed");
+    }
+    error.is_parse()
+}
+
+async fn linger_on(stream: &mut Stream) -> std::io::Result<()> {
+    stream.shutdown().await?;
+    let mut rest = [0; 4096];
+    while stream.read(&mut rest).await? > 0 {}
+    Ok(())
+}
+
+async fn http2(connection: &Arc<Connection>, timer: Pin<&mut Timer>, io: HttpStream) {
+    connection.enter_phase(Phase::Http2);
+    let service = Service::new(connection.clone());
+    let builder = &connection.server.http2;
+    let mut http = pin!(builder.serve_connection(TokioIo::new(io), service));
+    let mut finishing = false;
+    let end = watch(connection, timer, |cx, finish| {
+        if finish && !std::mem::replace(&mut finishing, true) {
+            http.as_mut().graceful_shutdown();
+        }
+        http.as_mut().poll(cx)
+    })
+    .await;
+    if let Ok(Err(error)) = end {
+        tracing::debug!(peer = %connection.peer, %error, "connection failed");
+    }
+}

@@ -1,0 +1,87 @@
+//! The threads of a server, each with a runtime of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::Notify;
+
+use super::Error;
+
+/// How long a worker that stops waits for blocking calls that its handlers have started.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+pub(super) struct Worker {
+    pub(super) handle: Handle,
+    stop: Arc<Stop>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Stop {
+    asked: AtomicBool,
+    notify: Notify,
+}
+
+impl Stop {
+    fn ask(&self) {
+        self.asked.store(true, Ordering::Release);
+        self.notify.notify_one();
+    }
+
+    async fn asked(&self) {
+        while !self.asked.load(Ordering::Acquire) {
+            self.notify.notified().await;
+        }
+    }
+}
+
+/// Starts so many workers, or none.
+pub(super) fn start(count: usize) -> Result<Vec<Worker>, Error> {
+    let mut workers = Vec::with_capacity(count);
+    for index in 0..count {
+        match Worker::start(index) {
+            Ok(worker) => workers.push(worker),
+            Err(source) => {
+                stop(&mut workers);
+                return Err(Error::Worker { source });
+            }
+        }
+    }
+    Ok(workers)
+}
+
+/// Stops the workers: whatever runs on them is dropped. Waits for their threads to end, except for
+/// the one that this is called on.
+pub(super) fn stop(workers: &mut [Worker]) {
+    for worker in workers.iter() {
+        worker.stop.ask();
+    }
+    for worker in workers {
+        let thread = worker.thread.take();
+        if let Some(thread) = thread.filter(|t| t.thread().id() != std::thread::current().id()) {
+            // A worker does not panic: tasks catch what is thrown in them.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Worker {
+    fn start(index: usize) -> std::io::Result<Worker> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let stop = Arc::new(Stop::default());
+        let asked = stop.clone();
+        let thread = std::thread::Builder::new()
+            .name(format!("lithe-{index}"))
+            .spawn(move || run(runtime, &asked))?;
+        Ok(Worker { handle, stop, thread: Some(thread) })
+    }
+}
+
+fn run(runtime: Runtime, stop: &Stop) {
+    runtime.block_on(stop.asked());
+    runtime.shutdown_timeout(PATIENCE);
+}
