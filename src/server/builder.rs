@@ -10,7 +10,12 @@ use tower_http::services::ServeDir;
 
 use super::config::Config;
 use super::shared::Shared;
+#[cfg(feature = "tls")]
+use super::tls::PemFiles;
 use super::{Error, Server, listener, worker};
+
+/// More than any machine has a use for.
+const MAX_WORKERS: usize = 1024;
 
 /// The settings of a server that is not yet running.
 ///
@@ -22,6 +27,8 @@ pub struct Builder {
     workers: usize,
     router: Router,
     static_dir: Option<PathBuf>,
+    #[cfg(feature = "tls")]
+    tls: Option<PemFiles>,
     config: Config,
 }
 
@@ -32,6 +39,8 @@ impl Builder {
             workers: 0,
             router: Router::new(),
             static_dir: None,
+            #[cfg(feature = "tls")]
+            tls: None,
             config: Config::default(),
         }
     }
@@ -56,7 +65,19 @@ impl Builder {
         self
     }
 
-    /// How many threads serve connections. Default, and 0: one for each processor that the process
+    /// Speaks TLS 1.2 and 1.3 only, with the certificate chain and the private key in these PEM
+    /// files. HTTP/2 is offered besides HTTP/1.1. Default: no TLS.
+    #[cfg(feature = "tls")]
+    pub fn tls_pem_files(
+        mut self,
+        certificates: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> Self {
+        self.tls = Some(PemFiles { certificates: certificates.into(), key: key.into() });
+        self
+    }
+
+    /// How many threads serve connections, 1,024 at most. Default, and 0: one for each processor that the process
     /// may use.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
@@ -137,6 +158,20 @@ impl Builder {
         self
     }
 
+    /// The settings of WebSockets whose handlers bring none of their own.
+    #[cfg(feature = "ws")]
+    pub fn ws(mut self, config: crate::ws::Config) -> Self {
+        self.config.ws = Arc::new(config);
+        self
+    }
+
+    /// A path at which the server answers with its [metrics](Server::metrics_text), before the
+    /// router is asked. Whoever can reach the server can read them there. Default: none.
+    pub fn metrics_path(mut self, path: impl Into<String>) -> Self {
+        self.config.metrics_path = Some(path.into());
+        self
+    }
+
     /// Starts the server: when this returns, it is listening.
     ///
     /// # Errors
@@ -148,21 +183,22 @@ impl Builder {
             Some(path) => self.router.fallback_service(directory(path)?),
             None => self.router,
         };
-        if self.config.drain_retry.is_empty() {
-            return Err(Error::Setting {
-                setting: "drain_retry",
-                reason: "the window ends before it begins".to_owned(),
-            });
-        }
+        check(&self.config)?;
         let listener = listener::bind(&self.bind)?;
         let address = listener
             .local_addr()
             .map_err(|source| Error::Bind { address: self.bind.clone(), source })?;
         let count = match self.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
-            count => count,
+            count => count.min(MAX_WORKERS),
         };
-        let shared = Arc::new(Shared::new(self.config, router, count));
+        #[cfg_attr(not(feature = "tls"), expect(unused_mut, reason = "only TLS is set later"))]
+        let mut shared = Shared::new(self.config, router, count);
+        #[cfg(feature = "tls")]
+        if let Some(files) = &self.tls {
+            shared.tls = Some(files.acceptor()?);
+        }
+        let shared = Arc::new(shared);
         let workers = worker::start(count)?;
         let server = Server { shared, workers, address };
         listener::run(listener, &server.shared, &server.workers)
@@ -170,6 +206,17 @@ impl Builder {
         tracing::info!(%address, workers = count, "listening");
         Ok(server)
     }
+}
+
+fn check(config: &Config) -> Result<(), Error> {
+    let refuse = |setting, reason: &str| Err(Error::Setting { setting, reason: reason.to_owned() });
+    if config.drain_retry.is_empty() {
+        return refuse("drain_retry", "the window ends before it begins");
+    }
+    if config.metrics_path.as_ref().is_some_and(|path| !path.starts_with('/')) {
+        return refuse("metrics_path", "a path begins with a slash");
+    }
+    Ok(())
 }
 
 fn directory(path: &PathBuf) -> Result<ServeDir, Error> {

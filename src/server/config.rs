@@ -17,6 +17,8 @@ pub(super) struct Config {
     pub(super) write_timeout: Duration,
     pub(super) drain_retry: RangeInclusive<Duration>,
     pub(super) metrics_path: Option<String>,
+    #[cfg(feature = "ws")]
+    pub(super) ws: std::sync::Arc<crate::ws::Config>,
 }
 
 impl Default for Config {
@@ -33,6 +35,8 @@ impl Default for Config {
             write_timeout: Duration::from_secs(30),
             drain_retry: Duration::from_secs(1)..=Duration::from_secs(10),
             metrics_path: None,
+            #[cfg(feature = "ws")]
+            ws: std::sync::Arc::default(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -60,8 +60,6 @@ pub(super) struct Connection {
     head_since: AtomicU64,
     /// Since when the kernel has been taking nothing.
     blocked_since: AtomicU64,
-    /// What a stream that was handed off has taken, but the kernel has not.
-    unwritten: AtomicUsize,
 }
 
 impl Connection {
@@ -87,7 +85,6 @@ impl Connection {
             idle_since: AtomicU64::new(server.now()),
             head_since: AtomicU64::new(0),
             blocked_since: AtomicU64::new(0),
-            unwritten: AtomicUsize::new(0),
             server,
         });
         let row = connection.server.registry.open(&connection);
@@ -213,20 +210,6 @@ impl Connection {
         self.head_since.store(0, Relaxed);
         self.in_flight.fetch_add(1, Relaxed);
         InFlight(self.shared())
-    }
-
-    /// Counts a request that came in.
-    pub(super) fn traffic_in(&self) {
-        self.stats().traffic(Kind::Http).received(1, 0);
-    }
-
-    /// Bytes that a stream of that kind has handed over, but the kernel has not taken.
-    pub(super) fn unwritten(&self, kind: Kind) -> usize {
-        if kind == Kind::Sse { self.unwritten.load(Relaxed) } else { 0 }
-    }
-
-    pub(super) fn set_unwritten(&self, len: usize) {
-        self.unwritten.store(len, Relaxed);
     }
 }
 

@@ -83,6 +83,7 @@ async fn run(shared: &Shared, mut deadline: watch::Receiver<Option<Instant>>) ->
         }
     };
     let drained = before.saturating_sub(cut);
+    shared.stats[0].drained(drained, cut);
     tracing::info!(drained, cut, "drained");
     DrainReport { drained, cut }
 }

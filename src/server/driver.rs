@@ -95,11 +95,33 @@ async fn watch<T>(
     .await
 }
 
+/// Does the TLS handshake where there is TLS. Says whether HTTP/2 was agreed on.
+#[cfg_attr(not(feature = "tls"), expect(unused_variables, clippy::unused_async))]
 async fn handshake(
-    _connection: &Connection,
-    _timer: Pin<&mut Timer>,
+    connection: &Connection,
+    timer: Pin<&mut Timer>,
     socket: TcpStream,
 ) -> Result<(Stream, bool), Stop> {
+    #[cfg(feature = "tls")]
+    if let Some(tls) = &connection.server.tls {
+        let mut accept = pin!(tls.accept(socket));
+        let accepted = watch(connection, timer, |cx, finish| match accept.as_mut().poll(cx) {
+            Poll::Pending if finish => {
+                Poll::Ready(Err(std::io::ErrorKind::ConnectionAborted.into()))
+            }
+            accepted => accepted,
+        });
+        return match accepted.await? {
+            Ok(stream) => {
+                let is_http2 = stream.get_ref().1.alpn_protocol() == Some(super::tls::HTTP_2);
+                Ok((Stream::Other(Box::new(stream)), is_http2))
+            }
+            Err(error) => {
+                tracing::debug!(peer = %connection.peer, %error, "TLS handshake failed");
+                Err(Stop::Cut)
+            }
+        };
+    }
     Ok((Stream::Tcp(socket), false))
 }
 
@@ -160,8 +182,8 @@ async fn http1(connection: &Arc<Connection>, timer: Pin<&mut Timer>, io: HttpStr
     let (mut stream, read) = parts.io.into_inner().into_stream(parts.read_buf);
     drop((parts.service, read));
     if matches!(end, Ok(End::HandOff)) {
-        if let Some(stream_of_events) = connection.hand_off.take() {
-            tokio::spawn(stream_of_events.run(stream, connection.clone()));
+        if let Some(events) = connection.hand_off.take() {
+            tokio::spawn(events.run(stream, connection.clone()));
         }
         return;
     }

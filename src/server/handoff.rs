@@ -1,7 +1,6 @@
 //! Event streams over HTTP/1, from the moment that their head is out: the HTTP library is left
 //! behind, and the body goes straight into the socket.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::io::{self, Write as _};
 use std::pin::Pin;
@@ -18,8 +17,6 @@ use tokio::time::Sleep;
 use super::connection::{Connection, Signal};
 use crate::transport::{self, Membership, Stream, scratch};
 
-/// How much is taken from a body before it is written, unless a single piece is larger.
-const BATCH: usize = 64 * 1024;
 /// How many bytes a client may send on a stream that only goes to it.
 const MAX_DISCARDED: usize = 64 * 1024;
 
@@ -80,17 +77,18 @@ pub(super) struct EventStream {
 impl EventStream {
     /// The task that drives the stream from now on.
     pub(super) fn run(
-        self: Box<Self>,
+        self,
         io: Stream,
         connection: Arc<Connection>,
     ) -> impl Future<Output = ()> + Send {
-        let EventStream { body, membership, chunked } = *self;
+        let EventStream { body, membership, chunked } = self;
         Writer {
             io,
             body,
             membership,
             connection,
             unsent: Vec::new(),
+            blocked: false,
             stalled: None,
             discarded: 0,
             chunked,
@@ -104,8 +102,10 @@ struct Writer {
     body: Body,
     membership: Membership,
     connection: Arc<Connection>,
-    /// What the kernel has not taken of the last batch.
+    /// What the kernel has not taken of the last piece.
     unsent: Vec<u8>,
+    /// There is something that the kernel does not take.
+    blocked: bool,
     /// Runs while the kernel takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
     discarded: usize,
@@ -135,19 +135,6 @@ impl Future for Writer {
     }
 }
 
-/// What came out of a body at one time.
-struct Batch {
-    pieces: Vec<Bytes>,
-    size: usize,
-    /// There is nothing more for now, and the task is woken when there is.
-    last: bool,
-}
-
-thread_local! {
-    /// The pieces of a batch, so that it needs no allocation of its own.
-    static PIECES: Cell<Vec<Bytes>> = const { Cell::new(Vec::new()) };
-}
-
 impl Writer {
     /// Ready when the peer has gone, or sends more than anybody has a reason to.
     fn poll_peer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -162,71 +149,41 @@ impl Writer {
         Poll::Ready(())
     }
 
-    /// Writes what the body gives, as long as it gives something and the kernel takes it.
+    /// Writes what the body gives. Each piece of it holds all that there was to send, and it is
+    /// not asked for the next before the kernel has taken the last.
     fn poll_events(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.poll_unsent(cx))?;
             if self.ending {
                 return Pin::new(&mut self.io).poll_shutdown(cx);
             }
-            let batch = self.gather(cx)?;
-            let last = batch.last;
-            if !batch.pieces.is_empty() || self.ending {
-                scratch::with_output(|output| {
-                    self.encode(&batch, output);
-                    self.write_first(cx, output)
-                })?;
-            }
-            PIECES.set({
-                let mut pieces = batch.pieces;
-                pieces.clear();
-                pieces
-            });
-            if last && !self.ending {
-                ready!(self.poll_unsent(cx))?;
-                return Poll::Pending;
-            }
-        }
-    }
-
-    fn gather(&mut self, cx: &mut Context<'_>) -> io::Result<Batch> {
-        let mut batch = Batch { pieces: PIECES.take(), size: 0, last: false };
-        while batch.size < BATCH {
-            match Pin::new(&mut self.body).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    // An event stream has no trailers.
-                    let piece = frame.into_data().unwrap_or_default();
-                    if !piece.is_empty() {
-                        batch.size += piece.len();
-                        batch.pieces.push(piece);
-                    }
-                }
-                Poll::Ready(Some(Err(error))) => return Err(io::Error::other(error)),
-                Poll::Ready(None) => {
+            let piece = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                // An event stream has no trailers.
+                Some(frame) => frame.map_err(io::Error::other)?.into_data().unwrap_or_default(),
+                None => {
                     self.ending = true;
-                    break;
+                    Bytes::new()
                 }
-                Poll::Pending => {
-                    batch.last = true;
-                    break;
-                }
-            }
+            };
+            scratch::with_output(|output| {
+                self.encode(&piece, output);
+                self.write_first(cx, output)
+            })?;
         }
-        Ok(batch)
     }
 
-    fn encode(&self, batch: &Batch, output: &mut Vec<u8>) {
-        if self.chunked && batch.size > 0 {
-            // Cannot fail: the output is memory.
-            let _ = write!(output, "{:x}\r\n", batch.size);
-        }
-        for piece in &batch.pieces {
+    fn encode(&self, piece: &[u8], output: &mut Vec<u8>) {
+        if !self.chunked {
             output.extend_from_slice(piece);
+            return;
         }
-        if self.chunked && batch.size > 0 {
+        if !piece.is_empty() {
+            // Cannot fail: the output is memory.
+            let _ = write!(output, "{:x}\r\n", piece.len());
+            output.extend_from_slice(piece);
             output.extend_from_slice(b"\r\n");
         }
-        if self.chunked && self.ending {
+        if self.ending {
             output.extend_from_slice(b"0\r\n\r\n");
         }
     }
@@ -243,6 +200,7 @@ impl Writer {
     }
 
     fn poll_unsent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.blocked = true;
         while !self.unsent.is_empty() {
             let written = ready!(Pin::new(&mut self.io).poll_write(cx, &self.unsent))?;
             if written == 0 {
@@ -254,6 +212,7 @@ impl Writer {
         ready!(Pin::new(&mut self.io).poll_flush(cx))?;
         self.unsent = Vec::new();
         self.stalled = None;
+        self.blocked = false;
         Poll::Ready(Ok(()))
     }
 
@@ -266,8 +225,7 @@ impl Writer {
 
     /// Ready when the kernel has taken nothing for too long, although there is something.
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.connection.set_unwritten(self.unsent.len());
-        if self.unsent.is_empty() {
+        if !self.blocked {
             return Poll::Pending;
         }
         let timeout = self.connection.server.config.write_timeout;

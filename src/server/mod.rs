@@ -32,11 +32,14 @@ mod registry;
 mod service;
 mod shared;
 mod timer;
+#[cfg(feature = "tls")]
+mod tls;
 mod worker;
 
 pub use builder::Builder;
 pub use drain::DrainReport;
 pub use error::Error;
+pub use metrics::{HistogramSnapshot, KindMetrics, Metrics};
 pub use registry::Connection;
 
 use std::net::SocketAddr;
@@ -94,6 +97,17 @@ impl Server {
 }
 
 impl Server {
+    /// What the server has counted so far.
+    pub fn metrics(&self) -> Metrics {
+        Metrics::of(&self.shared)
+    }
+
+    /// The metrics as text for Prometheus, in the OpenMetrics format. All names begin with
+    /// `lithe_`.
+    pub fn metrics_text(&self) -> String {
+        metrics::encode(self.metrics())
+    }
+
     /// Parts from all clients kindly: stops accepting, ends event streams with a `retry:` of their
     /// own out of the [window](Builder::drain_retry), closes WebSockets with code 1001, lets HTTP
     /// requests finish, and cuts whoever is left after the timeout.

@@ -210,13 +210,12 @@ impl Registry {
             let since = now.checked_sub(age).unwrap_or(now);
             let (kind, peer) = (row.kind, row.link.peer);
             let connection = Connection { id, kind, peer, since, queued_bytes: 0 };
-            rows.push((connection, row.link.clone(), row.supervised()));
+            rows.push((connection, row.supervised()));
         });
         // Asked outside the lock, which a stream may need for its answer.
-        let queued = |(connection, link, stream): (Connection, Arc<Link>, Arc<dyn Supervised>)| {
-            let kind = connection.kind;
-            let queued_bytes = stream.queued_bytes() + link.unwritten(kind);
-            Connection { queued_bytes, ..connection }
+        let queued = |(connection, stream): (Connection, Arc<dyn Supervised>)| Connection {
+            queued_bytes: stream.queued_bytes(),
+            ..connection
         };
         rows.into_iter().map(queued).collect()
     }

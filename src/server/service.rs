@@ -21,7 +21,9 @@ use super::body::{Outcome, RequestBody, ResponseBody};
 use super::connection::{Connection, InFlight};
 use super::handoff::EventStream;
 use super::limits::Limit;
+use super::metrics::{self, Metrics};
 use super::refuse;
+use super::shared::Shared;
 use crate::transport::{EndlessBody, Kind, Supervision};
 
 /// Answers the requests of one connection.
@@ -42,7 +44,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
 
     fn call(&self, request: Request<Incoming>) -> Answer {
         let connection = &self.connection;
-        connection.traffic_in();
+        connection.stats().asked();
         let body_outcome = (!request.body().is_end_stream()).then(|| Arc::new(Outcome::default()));
         let context = AnswerContext {
             in_flight: Some(connection.begin_request()),
@@ -73,12 +75,28 @@ fn answer_at_once(
         return Some(refuse::response(connection, request));
     }
     let config = &connection.server.config;
+    if config.metrics_path.as_deref() == Some(request.uri().path()) {
+        return Some(metrics(&connection.server, request.method()));
+    }
     let size = request.body().size_hint().lower();
     if size > config.max_body_bytes as u64 {
         connection.limit_reached(Limit::BodySize);
         return Some(limited(Limit::BodySize));
     }
     None
+}
+
+fn metrics(server: &Shared, method: &Method) -> Response<Body> {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return response;
+    }
+    let text = metrics::encode(Metrics::of(server));
+    let mut response = Response::new(Body::from(text));
+    let content_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
 }
 
 /// The answer to a request whose body has reached a limit.
@@ -110,6 +128,8 @@ fn route(
     let extensions = request.extensions_mut();
     extensions.insert(ConnectInfo(connection.peer));
     extensions.insert(Supervision(connection.clone()));
+    #[cfg(feature = "ws")]
+    extensions.insert(connection.server.config.ws.clone());
     let mut app = connection.server.app.clone();
     match catch_unwind(AssertUnwindSafe(|| app.call(request))) {
         Ok(future) => State::Routed { future },

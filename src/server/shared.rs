@@ -33,6 +33,8 @@ pub(super) struct Shared {
     pub(super) shutdown: Shutdown,
     /// One for each worker, so that they do not slow each other down.
     pub(super) stats: Vec<Stats>,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<tokio_rustls::TlsAcceptor>,
     /// From when connections count their milliseconds.
     started: Instant,
 }
@@ -47,6 +49,8 @@ impl Shared {
             registry: Registry::new(workers),
             shutdown: Shutdown::default(),
             stats: (0..workers).map(|_| Stats::default()).collect(),
+            #[cfg(feature = "tls")]
+            tls: None,
             started: Instant::now(),
             config,
         }

@@ -4,7 +4,9 @@
 
 #[cfg(feature = "server")]
 mod http;
+#[cfg(any(feature = "sse", feature = "ws"))]
 mod outbox;
+#[cfg(any(feature = "ws", feature = "server"))]
 pub(crate) mod scratch;
 #[cfg(any(feature = "ws", feature = "server"))]
 mod stream;
@@ -12,7 +14,10 @@ mod supervise;
 
 #[cfg(feature = "server")]
 pub(crate) use http::{HttpStream, Watch};
-pub(crate) use outbox::{Outbox, WriteQueue};
+#[cfg(any(feature = "sse", feature = "ws"))]
+pub(crate) use outbox::Outbox;
+#[cfg(feature = "ws")]
+pub(crate) use outbox::WriteQueue;
 #[cfg(any(feature = "ws", feature = "server"))]
 pub(crate) use stream::Stream;
 pub use supervise::{Kind, Limit, Membership, Supervised, Supervision, Supervisor, Traffic};
@@ -20,6 +25,5 @@ pub use supervise::{Kind, Limit, Membership, Supervised, Supervision, Supervisor
 /// Response extension: the body is an endless stream of small pieces. A server enters the stream
 /// in its registry and, where it owns the socket, drops the HTTP library once the head is out and
 /// writes the body by itself. Anyone else ignores it.
-#[cfg(any(feature = "sse", feature = "server"))]
 #[derive(Clone)]
-pub(crate) struct EndlessBody(pub(crate) std::sync::Arc<dyn Supervised>);
+pub struct EndlessBody(pub std::sync::Arc<dyn Supervised>);

@@ -2,13 +2,19 @@
 //! writer that empties it in as few system calls as the socket allows.
 
 use std::collections::VecDeque;
+#[cfg(feature = "ws")]
 use std::io::{self, IoSlice};
+#[cfg(feature = "ws")]
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::Waker;
+#[cfg(feature = "ws")]
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+#[cfg(feature = "ws")]
 use tokio::io::AsyncWrite;
 
+#[cfg(feature = "ws")]
 use super::scratch;
 
 /// Chunks below this size are gathered into one buffer; larger ones are written from where they
@@ -52,6 +58,7 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     /// From this size on, sharing a payload is worth more than copying it.
+    #[cfg(feature = "ws")]
     pub(crate) const SHARE: usize = SMALL;
 
     pub(crate) fn new(limit: usize) -> Self {
@@ -76,6 +83,7 @@ impl Outbox {
     }
 
     /// Queues what `encode` appends; small pieces that follow each other share one allocation.
+    #[cfg(feature = "ws")]
     pub(crate) fn push_with(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
         match self.chunks.back_mut() {
             Some(Chunk::Owned(tail)) if tail.len() < SMALL => {
@@ -145,6 +153,7 @@ impl Outbox {
     }
 
     /// Registers a task that waits for room. Spurious wake-ups are possible.
+    #[cfg(feature = "ws")]
     pub(crate) fn wait_for_room(&mut self, waker: &Waker) {
         if !self.waiting.iter().any(|waiting| waiting.will_wake(waker)) {
             self.waiting.push(waker.clone());
@@ -174,6 +183,7 @@ impl Outbox {
 }
 
 /// The connection task's side: chunks taken from the [`Outbox`], on their way into the socket.
+#[cfg(feature = "ws")]
 #[derive(Debug, Default)]
 pub(crate) struct WriteQueue {
     chunks: VecDeque<Chunk>,
@@ -181,6 +191,7 @@ pub(crate) struct WriteQueue {
     offset: usize,
 }
 
+#[cfg(feature = "ws")]
 impl WriteQueue {
     pub(crate) fn is_empty(&self) -> bool {
         self.chunks.is_empty()

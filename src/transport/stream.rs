@@ -24,6 +24,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 /// A plain TCP socket, kept as such because it is the case that has to be fast, or anything else.
 pub(crate) enum Stream {
     Tcp(TcpStream),
+    #[cfg_attr(
+        not(any(feature = "ws", feature = "tls")),
+        expect(dead_code, reason = "only TLS and upgrades make one")
+    )]
     Other(Box<dyn Duplex>),
 }
 

@@ -66,16 +66,19 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    pub(crate) fn received(&self, messages: u64, bytes: u64) {
+    /// Adds to what was received.
+    pub fn received(&self, messages: u64, bytes: u64) {
         self.messages_in.fetch_add(messages, Relaxed);
         self.bytes_in.fetch_add(bytes, Relaxed);
     }
 
-    pub(crate) fn queued(&self, messages: u64) {
+    /// Adds to what was queued to be sent.
+    pub fn queued(&self, messages: u64) {
         self.messages_out.fetch_add(messages, Relaxed);
     }
 
-    pub(crate) fn sent(&self, bytes: u64) {
+    /// Adds to what the kernel took.
+    pub fn sent(&self, bytes: u64) {
         self.bytes_out.fetch_add(bytes, Relaxed);
     }
 }

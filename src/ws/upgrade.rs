@@ -15,7 +15,7 @@ use super::codec::{Decoder, Role};
 use super::connection::Connection;
 use super::shared::Shared;
 use super::{Config, Origins, Socket};
-use crate::transport::{Kind, Limit, Stream, Supervision};
+use crate::transport::{Kind, Limit, Membership, Stream, Supervision};
 
 #[cfg(feature = "deflate")]
 use super::codec::{Deflater, Inflater, negotiate};
@@ -216,15 +216,9 @@ impl WebSocketUpgrade {
             deflater,
             self.protocol,
         );
+        let membership = self.supervision.map(|s| s.enter(Kind::WebSocket, shared.clone()));
         let handler = start(Socket::new(shared.clone()));
-        tokio::spawn(upgrade(
-            self.on_upgrade,
-            self.config,
-            decoder,
-            shared,
-            self.supervision,
-            handler,
-        ));
+        tokio::spawn(upgrade(self.on_upgrade, self.config, decoder, shared, membership, handler));
         Ok(response)
     }
 
@@ -249,7 +243,7 @@ async fn upgrade<Fut>(
     config: Arc<Config>,
     decoder: Decoder,
     shared: Arc<Shared>,
-    supervision: Option<Supervision>,
+    membership: Option<Membership>,
     handler: Option<Fut>,
 ) where
     Fut: Future<Output = ()> + Send + 'static,
@@ -257,15 +251,15 @@ async fn upgrade<Fut>(
     match tokio::time::timeout(config.handshake_timeout, on_upgrade).await {
         Ok(Ok(upgraded)) => {
             let (stream, prefix) = Stream::from_upgraded(upgraded);
-            let membership = supervision.map(|s| s.enter(Kind::WebSocket, shared.clone()));
             tokio::spawn(Connection::new(
                 stream, prefix, decoder, shared, &config, membership, handler,
             ));
         }
         failed => {
-            if let (Err(_), Some(supervision)) = (&failed, supervision) {
-                supervision.0.limit_hit(Limit::HandshakeTimeout);
+            if let (Err(_), Some(membership)) = (&failed, &membership) {
+                membership.limit_hit(Limit::HandshakeTimeout);
             }
+            drop(membership);
             tracing::debug!("a WebSocket handshake was not finished");
             shared.lost("the handshake was not finished");
             if let Some(handler) = handler {
