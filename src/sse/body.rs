@@ -28,7 +28,7 @@ pin_project! {
         // Gone when it has ended.
         #[pin]
         events: Option<S>,
-        failure: Option<BoxError>,
+        failure: Option<Failure>,
         retry: Option<Duration>,
         #[pin]
         keep_alive: KeepAlive,
@@ -42,6 +42,13 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.0.disconnect();
     }
+}
+
+/// An error of the stream, with which the response is to break off. An HTTP library forgets what
+/// it has not written yet when it meets an error, so it is left to itself once before.
+struct Failure {
+    error: BoxError,
+    announced: bool,
 }
 
 impl<S> Body<S> {
@@ -78,7 +85,14 @@ where
         match this.connection.0.poll_take(cx) {
             Poll::Ready(Some(Ok(bytes))) => this.keep_alive.sent(bytes),
             Poll::Ready(Some(Err(aborted))) => Poll::Ready(Some(Err(aborted.into()))),
-            Poll::Ready(None) => Poll::Ready(this.failure.take().map(Err)),
+            Poll::Ready(None) => match this.failure {
+                Some(failure) if !failure.announced => {
+                    failure.announced = true;
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                _ => Poll::Ready(this.failure.take().map(|failure| Err(failure.error))),
+            },
             Poll::Pending => {
                 ready!(this.keep_alive.as_mut().poll(cx));
                 this.keep_alive.sent(KEEP_ALIVE)
@@ -106,7 +120,7 @@ where
             match events.as_mut().poll_next(cx).map(|item| item.map(IntoEvent::into_event)) {
                 Poll::Ready(Some(Ok(event))) => event.append_to(&mut batch),
                 Poll::Ready(Some(Err(error))) => {
-                    *this.failure = Some(error.into());
+                    *this.failure = Some(Failure { error: error.into(), announced: false });
                     ended = true;
                 }
                 Poll::Ready(None) => ended = true,
@@ -165,3 +179,6 @@ impl KeepAlive {
         Poll::Ready(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -154,6 +154,12 @@ impl Sender {
     pub fn queued_bytes(&self) -> usize {
         self.queue.queued_bytes()
     }
+
+    /// Whether a sender waits for room.
+    #[cfg(test)]
+    pub(super) fn is_starved(&self) -> bool {
+        self.queue.is_starved()
+    }
 }
 
 impl Clone for Sender {

@@ -230,3 +230,6 @@ impl<E: Into<axum::BoxError>> IntoEvent for Result<Event, E> {
         self
     }
 }
+
+#[cfg(test)]
+mod tests;

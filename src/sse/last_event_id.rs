@@ -73,3 +73,6 @@ fn from_query(parts: &Parts, name: &str) -> Option<String> {
 fn valid(id: &str) -> bool {
     !id.is_empty() && !id.contains(['\r', '\n', '\0'])
 }
+
+#[cfg(test)]
+mod tests;

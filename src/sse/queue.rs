@@ -98,6 +98,11 @@ impl Queue {
         self.lock().phase != Phase::Open
     }
 
+    #[cfg(test)]
+    pub(super) fn is_starved(&self) -> bool {
+        self.lock().starved
+    }
+
     /// Waits until nothing more can be sent.
     pub(super) async fn closed(&self) {
         loop {
@@ -313,3 +318,6 @@ impl Supervised for Queue {
         Queue::queued_bytes(self)
     }
 }
+
+#[cfg(test)]
+mod tests;

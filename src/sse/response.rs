@@ -12,7 +12,7 @@ use futures_core::Stream;
 use super::body::{Body, Connection};
 use super::queue::Queue;
 use super::{Config, Event, IntoEvent};
-use crate::transport::EndlessBody;
+use crate::transport::{EndlessBody, Supervised};
 
 /// An event stream as the response to a request.
 ///
@@ -80,6 +80,11 @@ impl<S> Sse<S> {
         self
     }
 
+    /// What a server that runs the response watches over it by.
+    pub(super) fn supervised(&self) -> Arc<dyn Supervised> {
+        self.connection.0.clone()
+    }
+
     /// The body alone, for a response that is put together by hand.
     pub fn into_body(self) -> Body<S> {
         Body::new(self.connection, self.events, self.retry, self.keep_alive)
@@ -97,7 +102,7 @@ where
             (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
             (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
         ];
-        let supervised = EndlessBody(self.connection.0.clone());
+        let supervised = EndlessBody(self.supervised());
         let mut response = Response::new(axum::body::Body::new(self.into_body()));
         response.headers_mut().extend(HEADERS);
         response.extensions_mut().insert(supervised);
