@@ -61,7 +61,8 @@ impl Idle {
         while idle.elapsed() < self.settle {
             held.turn(&mut meter)?;
         }
-        let idle_cpu = (cpu_time(self.server)? - cpu).as_secs_f64() / idle.elapsed().as_secs_f64();
+        let used = (cpu_time(self.server)? - cpu).used;
+        let idle_cpu = used.as_secs_f64() / idle.elapsed().as_secs_f64();
         let bytes = resident(self.server)?.saturating_sub(before);
         Ok(Cost { connections: self.connections, bytes, opening, idle_cpu })
     }

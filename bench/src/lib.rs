@@ -12,4 +12,6 @@ pub mod net;
 pub mod process;
 pub mod report;
 pub mod sse;
+pub mod suite;
+pub mod table;
 pub mod ws;

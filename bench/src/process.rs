@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddrV4;
+use std::ops::Sub;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -70,20 +71,43 @@ fn pin(core: usize) -> io::Result<()> {
         .map_err(|error| io::Error::other(format!("pinning to core {core}: {error}")))
 }
 
-/// Processor time of all threads of a process that still run.
-pub fn cpu_time(pid: u32) -> io::Result<Duration> {
-    let mut nanoseconds = 0;
-    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let path = task?.path().join("schedstat");
-        // A thread may end between the two reads.
-        let Ok(text) = fs::read_to_string(&path) else { continue };
-        let on_cpu = text.split_ascii_whitespace().next().and_then(|field| field.parse().ok());
-        nanoseconds += on_cpu.unwrap_or(0u64);
+/// What the scheduler has on a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuTime {
+    /// Time on a core.
+    pub used: Duration,
+    /// Time in which it could have run, but something else had the core.
+    pub waited: Duration,
+}
+
+impl Sub for CpuTime {
+    type Output = CpuTime;
+
+    /// What was added since; what a thread had that has ended meanwhile counts as nothing.
+    fn sub(self, earlier: CpuTime) -> CpuTime {
+        CpuTime {
+            used: self.used.saturating_sub(earlier.used),
+            waited: self.waited.saturating_sub(earlier.waited),
+        }
     }
-    if nanoseconds == 0 {
+}
+
+/// Reads the times of all threads of a process that still run.
+pub fn cpu_time(pid: u32) -> io::Result<CpuTime> {
+    let mut sum = CpuTime::default();
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread may end between the two reads.
+        let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
+        let mut times = text.split_ascii_whitespace().map(|field| field.parse());
+        if let (Some(Ok(used)), Some(Ok(waited))) = (times.next(), times.next()) {
+            sum.used += Duration::from_nanos(used);
+            sum.waited += Duration::from_nanos(waited);
+        }
+    }
+    if sum.used.is_zero() {
         return Err(io::Error::other("this kernel keeps no schedstat"));
     }
-    Ok(Duration::from_nanos(nanoseconds))
+    Ok(sum)
 }
 
 /// Resident memory of a process, in bytes.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use crate::process::cpu_time;
+use crate::process::{CpuTime, cpu_time};
 
 /// What a reader finds in the bytes from a server.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ pub struct Meter {
     open: bool,
     opens_at: u64,
     closes_at: u64,
-    before: [Duration; 2],
+    before: [CpuTime; 2],
     report: Report,
 }
 
@@ -76,7 +76,7 @@ impl Meter {
             open: false,
             opens_at: u64::MAX,
             closes_at: u64::MAX,
-            before: [Duration::ZERO; 2],
+            before: [CpuTime::default(); 2],
             report: Report::default(),
         }
     }
@@ -113,7 +113,7 @@ impl Meter {
             self.open = false;
             self.report.elapsed = Duration::from_nanos(self.clock.now() - self.opens_at);
             self.report.server_cpu = server - self.before[0];
-            self.report.client_cpu = client - self.before[1];
+            self.report.client_cpu = (client - self.before[1]).used;
             return Ok(true);
         }
         Ok(false)
@@ -124,8 +124,8 @@ impl Meter {
         self.report
     }
 
-    fn cpu_times(&self) -> io::Result<[Duration; 2]> {
-        let server = self.server.map_or(Ok(Duration::ZERO), cpu_time)?;
+    fn cpu_times(&self) -> io::Result<[CpuTime; 2]> {
+        let server = self.server.map_or(Ok(CpuTime::default()), cpu_time)?;
         Ok([server, cpu_time(std::process::id())?])
     }
 }
@@ -138,7 +138,7 @@ pub struct Report {
     /// In how much time.
     pub elapsed: Duration,
     /// Processor time of the server in it; zero when its process is not known.
-    pub server_cpu: Duration,
+    pub server_cpu: CpuTime,
     /// Processor time of the load itself.
     pub client_cpu: Duration,
     /// Nanoseconds.
@@ -151,7 +151,7 @@ impl Default for Report {
         Report {
             messages: 0,
             elapsed: Duration::ZERO,
-            server_cpu: Duration::ZERO,
+            server_cpu: CpuTime::default(),
             client_cpu: Duration::ZERO,
             latency,
         }
@@ -166,7 +166,7 @@ impl Report {
 
     /// Messages per second of server CPU: what survives other load on the machine.
     pub fn per_cpu(&self) -> f64 {
-        self.messages as f64 / self.server_cpu.as_secs_f64()
+        self.messages as f64 / self.server_cpu.used.as_secs_f64()
     }
 
     /// A quantile of the latency, in microseconds.
@@ -179,9 +179,10 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let share = |cpu: Duration| 100.0 * cpu.as_secs_f64() / self.elapsed.as_secs_f64();
         write!(f, "{:.0}/s, ", self.rate())?;
-        if !self.server_cpu.is_zero() {
-            let server = share(self.server_cpu);
-            write!(f, "{:.0} per server CPU second (server {server:.0} %, ", self.per_cpu())?;
+        if !self.server_cpu.used.is_zero() {
+            let [used, waited] = [self.server_cpu.used, self.server_cpu.waited].map(share);
+            write!(f, "{:.0} per server CPU second ", self.per_cpu())?;
+            write!(f, "(server {used:.0} % and waiting {waited:.0} %, ")?;
         } else {
             write!(f, "(")?;
         }

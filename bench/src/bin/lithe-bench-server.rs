@@ -83,6 +83,12 @@ fn main() -> io::Result<()> {
         let listener = socket.listen(4096)?;
         println!("{}", listener.local_addr()?);
         io::stdout().flush()?;
-        axum::serve(axum::serve::ListenerExt::tap_io(listener, |s| { let _ = s.set_nodelay(true); }), router).await
+        axum::serve(
+            axum::serve::ListenerExt::tap_io(listener, |s| {
+                let _ = s.set_nodelay(true);
+            }),
+            router,
+        )
+        .await
     })
 }

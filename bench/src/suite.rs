@@ -1,0 +1,287 @@
+//! The rows of the table, and how each is measured: on which servers, with which loads.
+
+use std::io;
+use std::net::SocketAddrV4;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::accept::Accept;
+use crate::echo::Echo;
+use crate::fanout::{Fanout, Pace};
+use crate::idle::Idle;
+use crate::net::{Protocol, Target};
+use crate::process::Server;
+use crate::report::{Report, Timing};
+
+/// Subscribers of a fan-out, and bytes of a publication.
+const SUBSCRIBERS: usize = 1000;
+const PUBLICATION: usize = 128;
+/// Connections of the idle rows, and the message that each may have had.
+const IDLE: usize = 10_000;
+const IDLE_MESSAGE: usize = 64 * 1024;
+/// Messages per second where the latency is measured.
+const CALM_RATE: f64 = 5000.0;
+
+/// A server under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// The machine's limit.
+    Tcp,
+    /// Our own.
+    Lithe,
+    /// The baseline.
+    Axum,
+}
+
+/// Where the programs are.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// Where they were built.
+    pub directory: PathBuf,
+    /// Measured in the place of our own.
+    pub lithe: Option<PathBuf>,
+}
+
+impl Programs {
+    fn path(&self, program: Program) -> PathBuf {
+        let name = match (program, &self.lithe) {
+            (Program::Lithe, Some(path)) => return path.clone(),
+            (Program::Lithe, None) => "lithe-bench-server",
+            (Program::Tcp, _) => "tcp-echo",
+            (Program::Axum, _) => "axum-baseline",
+        };
+        self.directory.join(name)
+    }
+}
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Row {
+    /// Messages that come back as fast as can be.
+    Echo {
+        /// Connections.
+        connections: usize,
+        /// Bytes of a message.
+        size: usize,
+        /// Messages in flight on each connection.
+        pipeline: usize,
+    },
+    /// The latency at a rate that leaves the server idle most of the time.
+    Latency,
+    /// Publications to many subscribers, over WebSockets and as event streams.
+    Fanout {
+        /// Publications back to back.
+        burst: usize,
+    },
+    /// Handshakes.
+    Accept {
+        /// Event streams rather than WebSockets.
+        sse: bool,
+    },
+    /// Memory of idle connections.
+    Idle {
+        /// Event streams rather than WebSockets.
+        sse: bool,
+        /// After one message on each.
+        used: bool,
+    },
+}
+
+/// All rows, in their order.
+pub fn rows() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for size in [64, 1024, 64 * 1024] {
+        for connections in [1, 50, 500] {
+            for pipeline in [1, 16] {
+                rows.push(Row::Echo { connections, size, pipeline });
+            }
+        }
+    }
+    rows.push(Row::Latency);
+    rows.extend([1, 16, 64, 256].map(|burst| Row::Fanout { burst }));
+    rows.extend([false, true].map(|sse| Row::Accept { sse }));
+    for sse in [false, true] {
+        rows.extend([false, true].map(|used| Row::Idle { sse, used }));
+    }
+    rows
+}
+
+/// What one run of one load on one server gave.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sample {
+    /// Messages per second of server CPU, or bytes per connection.
+    pub figure: f64,
+    /// Messages per second.
+    pub rate: f64,
+    /// p50, p99 and p99.9 in microseconds.
+    pub latency: [f64; 3],
+    /// The share of the time for which the server had to wait for its core.
+    pub waited: f64,
+}
+
+impl From<Report> for Sample {
+    fn from(report: Report) -> Self {
+        Sample {
+            figure: report.per_cpu(),
+            rate: report.rate(),
+            latency: [0.5, 0.99, 0.999].map(|quantile| report.quantile(quantile)),
+            waited: report.server_cpu.waited.as_secs_f64() / report.elapsed.as_secs_f64(),
+        }
+    }
+}
+
+impl Row {
+    /// A name that says it all.
+    pub fn name(self) -> String {
+        match self {
+            Row::Echo { connections, size, pipeline } => {
+                let s = if connections == 1 { "" } else { "s" };
+                format!("echo {}, {connections} conn{s}, {pipeline} in flight", bytes(size))
+            }
+            Row::Latency => format!("echo 64 B, 50 conns, {CALM_RATE} messages/s"),
+            Row::Fanout { burst } => {
+                format!("fan-out to {SUBSCRIBERS}, {PUBLICATION} B, burst {burst}")
+            }
+            Row::Accept { sse: false } => "accept WebSocket".to_owned(),
+            Row::Accept { sse: true } => "accept SSE".to_owned(),
+            Row::Idle { sse, used } => {
+                let kind = if sse { "SSE" } else { "WebSocket" };
+                let state = if used { "after one 64 KiB message each" } else { "fresh" };
+                format!("idle {kind}, {IDLE} connections, {state}")
+            }
+        }
+    }
+
+    /// Whether PERF.md names a target for it.
+    pub fn has_target(self) -> bool {
+        match self {
+            Row::Echo { connections, size, pipeline } => {
+                connections == 50 && (size != 1024 || pipeline == 16)
+            }
+            Row::Latency | Row::Fanout { .. } | Row::Idle { .. } => true,
+            Row::Accept { .. } => false,
+        }
+    }
+
+    /// The runs of a round: what is compared stands side by side.
+    pub fn runs(self) -> Vec<Run> {
+        use Program::{Axum, Lithe, Tcp};
+        let run = |program, load| Run { program, load };
+        match self {
+            Row::Echo { connections, size, pipeline } => {
+                let load = Load::Echo { connections, size, pipeline, rate: None };
+                [Tcp, Lithe, Axum].map(|program| run(program, load)).into()
+            }
+            Row::Latency => {
+                let rate = Some(CALM_RATE);
+                let load = Load::Echo { connections: 50, size: 64, pipeline: 1, rate };
+                [Tcp, Lithe, Axum].map(|program| run(program, load)).into()
+            }
+            Row::Fanout { burst } => {
+                let limit = Load::Echo { connections: 50, size: 64, pipeline: 1, rate: None };
+                let [sockets, streams] = [false, true].map(|sse| Load::Fanout { burst, sse });
+                vec![
+                    run(Tcp, limit),
+                    run(Lithe, sockets),
+                    run(Axum, sockets),
+                    run(Lithe, streams),
+                    run(Axum, streams),
+                ]
+            }
+            Row::Accept { sse } => {
+                [Tcp, Lithe, Axum].map(|program| run(program, Load::Accept { sse })).into()
+            }
+            Row::Idle { sse, used } => {
+                [Lithe, Axum].map(|program| run(program, Load::Idle { sse, used })).into()
+            }
+        }
+    }
+}
+
+fn bytes(size: usize) -> String {
+    if size < 1024 { format!("{size} B") } else { format!("{} KiB", size / 1024) }
+}
+
+/// A load on a server.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    program: Program,
+    load: Load,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Load {
+    Echo { connections: usize, size: usize, pipeline: usize, rate: Option<f64> },
+    Fanout { burst: usize, sse: bool },
+    Accept { sse: bool },
+    Idle { sse: bool, used: bool },
+}
+
+impl Run {
+    /// Starts the server afresh and runs the load on it.
+    pub fn measure(self, programs: &Programs, timing: Timing) -> io::Result<Sample> {
+        let server = Server::start(programs.path(self.program), &[])?;
+        let result = self.load.run(self.program, server.address, server.pid(), timing);
+        result.map_err(|error| {
+            io::Error::new(error.kind(), format!("{:?} on {:?}: {error}", self.load, self.program))
+        })
+    }
+}
+
+impl Load {
+    fn run(
+        self,
+        program: Program,
+        address: SocketAddrV4,
+        pid: u32,
+        timing: Timing,
+    ) -> io::Result<Sample> {
+        let stream = |sse, path| match (program, sse) {
+            (Program::Tcp, _) => Target::new(address, Protocol::Tcp, path),
+            (_, true) => Target::new(address, Protocol::Sse, "/sse"),
+            (_, false) => Target::new(address, Protocol::WebSocket, path),
+        };
+        let publish = Target::new(address, Protocol::WebSocket, "/pub");
+        match self {
+            Load::Echo { connections, size, pipeline, rate } => Echo {
+                target: stream(false, "/"),
+                connections,
+                size,
+                pipeline,
+                rate,
+                text: false,
+                timing,
+                server: Some(pid),
+            }
+            .run()
+            .map(Sample::from),
+            Load::Fanout { burst, sse } => Fanout {
+                subscribe: stream(sse, "/sub"),
+                publish,
+                subscribers: SUBSCRIBERS,
+                size: PUBLICATION,
+                pace: Pace::Burst(burst),
+                timing,
+                server: Some(pid),
+            }
+            .run()
+            .map(Sample::from),
+            Load::Accept { sse } => {
+                let target = stream(sse, "/");
+                Accept { target, concurrency: 50, timing, server: Some(pid) }
+                    .run()
+                    .map(Sample::from)
+            }
+            Load::Idle { sse, used } => Idle {
+                target: stream(sse, "/"),
+                publish,
+                connections: IDLE,
+                message: used.then_some(IDLE_MESSAGE),
+                settle: Duration::from_secs(1),
+                server: pid,
+            }
+            .run()
+            .map(|cost| Sample { figure: cost.per_connection(), ..Sample::default() }),
+        }
+    }
+}
