@@ -63,7 +63,8 @@ header: ## Generate include/lithe.h from the Rust sources
 
 .PHONY: bench
 bench: ## Measure echo, fan-out and memory beside a bare TCP echo and axum
-	$(CARGO) run --release --locked --package lithe-bench
+	$(CARGO) build --release --locked --package lithe-bench
+	$(TARGET)/release/lithe-bench $(BENCH)
 
 .PHONY: autobahn
 autobahn: ## Run the Autobahn conformance suite, all 517 cases (needs root and debootstrap)

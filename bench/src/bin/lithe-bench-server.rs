@@ -1,13 +1,15 @@
 //! The services that are measured: `/` echoes, `/pub` publishes to the WebSockets at `/sub` and
 //! the event streams at `/sse`.
 
-use std::io::{self, Write};
+use std::error::Error;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{any, get};
+use clap::Parser;
+use lithe::server::Server;
 use lithe::sse::{self, Event, Sse};
 use lithe::ws::{self, Message, Prepared, WebSocketUpgrade};
 
@@ -68,7 +70,16 @@ async fn stream(State(subscribers): Shared) -> Sse {
     stream
 }
 
-fn main() -> io::Result<()> {
+/// Serves on a free port of 127.0.0.1, whose address is printed.
+#[derive(Parser)]
+struct Options {
+    /// Threads that serve connections.
+    #[arg(long, default_value_t = 1)]
+    workers: usize,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse();
     lithe_bench::net::raise_descriptor_limit();
     let router = Router::new()
         .route("/", any(echo))
@@ -76,19 +87,15 @@ fn main() -> io::Result<()> {
         .route("/sub", any(subscribe))
         .route("/sse", get(stream))
         .with_state(Arc::new(Subscribers::default()));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let socket = tokio::net::TcpSocket::new_v4()?;
-        socket.bind(([127, 0, 0, 1], 0).into())?;
-        let listener = socket.listen(4096)?;
-        println!("{}", listener.local_addr()?);
-        io::stdout().flush()?;
-        axum::serve(
-            axum::serve::ListenerExt::tap_io(listener, |s| {
-                let _ = s.set_nodelay(true);
-            }),
-            router,
-        )
-        .await
-    })
+    let server = Server::builder()
+        .bind("127.0.0.1:0")
+        .router(router)
+        .workers(options.workers)
+        // The whole load comes from one address.
+        .max_connections_per_ip(0)
+        .start()?;
+    println!("{}", server.local_addr());
+    loop {
+        std::thread::park();
+    }
 }
