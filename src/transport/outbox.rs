@@ -20,6 +20,8 @@ use super::scratch;
 /// Chunks below this size are gathered into one buffer; larger ones are written from where they
 /// are.
 const SMALL: usize = 8 * 1024;
+/// Up to this size, small pieces that follow each other share a chunk.
+const JOINED: usize = 32 * 1024;
 
 #[derive(Debug)]
 enum Chunk {
@@ -86,13 +88,13 @@ impl Outbox {
     #[cfg(feature = "ws")]
     pub(crate) fn push_with(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
         match self.chunks.back_mut() {
-            Some(Chunk::Owned(tail)) if tail.len() < SMALL => {
+            Some(Chunk::Owned(tail)) if tail.len() < JOINED => {
                 let before = tail.len();
                 encode(tail);
                 self.queued += tail.len() - before;
             }
             _ => {
-                let mut bytes = Vec::new();
+                let mut bytes = scratch::take_spare();
                 encode(&mut bytes);
                 self.queued += bytes.len();
                 self.chunks.push_back(Chunk::Owned(bytes));
@@ -105,7 +107,7 @@ impl Outbox {
     pub(crate) fn push_owned(&mut self, bytes: Vec<u8>) {
         self.queued += bytes.len();
         match self.chunks.back_mut() {
-            Some(Chunk::Owned(tail)) if tail.len() < SMALL && bytes.len() < SMALL => {
+            Some(Chunk::Owned(tail)) if tail.len() < JOINED && bytes.len() < SMALL => {
                 tail.extend_from_slice(&bytes);
             }
             _ => self.chunks.push_back(Chunk::Owned(bytes)),
@@ -266,7 +268,9 @@ impl WriteQueue {
             }
             n -= left;
             self.offset = 0;
-            self.chunks.pop_front();
+            if let Some(Chunk::Owned(bytes)) = self.chunks.pop_front() {
+                scratch::give_spare(bytes);
+            }
         }
     }
 }

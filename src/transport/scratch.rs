@@ -7,7 +7,12 @@ pub(crate) const READ: usize = 256 * 1024;
 /// How much small writes are gathered into one system call.
 pub(crate) const WRITE: usize = 256 * 1024;
 
+/// How many small buffers a thread keeps for its connections to fill, and how large they may be.
+const SPARES: usize = 16;
+const SPARE: usize = 64 * 1024;
+
 thread_local! {
+    static SPARE_BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
     static INPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static OUTPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
@@ -31,4 +36,19 @@ pub(crate) fn with_output<R>(f: impl FnOnce(&mut Vec<u8>) -> R) -> R {
         buffer.shrink_to(WRITE);
         result
     })
+}
+
+/// An empty buffer, which may have some capacity already.
+pub(crate) fn take_spare() -> Vec<u8> {
+    SPARE_BUFFERS.with_borrow_mut(|spares| spares.pop().unwrap_or_default())
+}
+
+/// Gives a buffer back.
+pub(crate) fn give_spare(mut buffer: Vec<u8>) {
+    SPARE_BUFFERS.with_borrow_mut(|spares| {
+        if spares.len() < SPARES && buffer.capacity() <= SPARE {
+            buffer.clear();
+            spares.push(buffer);
+        }
+    });
 }

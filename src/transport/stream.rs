@@ -11,6 +11,7 @@ use bytes::Bytes;
 use hyper::upgrade::Upgraded;
 #[cfg(feature = "ws")]
 use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -45,8 +46,9 @@ impl Stream {
             Ok(parts) => return (Stream::Tcp(parts.io.into_inner()), parts.read_buf),
             Err(upgraded) => upgraded,
         };
-        match upgraded.downcast::<TokioIo<Stream>>() {
-            Ok(parts) => (parts.io.into_inner(), parts.read_buf),
+        // `axum::serve` looks at the first bytes before it decides for an HTTP version.
+        match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
+            Ok(parts) => (Stream::Tcp(parts.io.into_inner()), parts.read_buf),
             Err(upgraded) => (Stream::Other(Box::new(TokioIo::new(upgraded))), Bytes::new()),
         }
     }

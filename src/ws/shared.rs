@@ -369,6 +369,7 @@ impl Shared {
         // The task flushes after this in any case.
         state.scheduled = true;
         let before = state.inbound.len();
+        state.inbound.reserve(items.len());
         for item in items.drain(..) {
             match item {
                 Item::Message(message) if !state.closed_here => {
