@@ -1,11 +1,10 @@
 //! Parting from all clients kindly.
 
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::shared::Shared;
 
@@ -20,11 +19,18 @@ pub struct DrainReport {
 }
 
 /// Whether the server still takes new connections, and the drain that is going on if not.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shutdown {
-    stopped: AtomicBool,
-    changed: Notify,
+    listening: watch::Sender<Listening>,
     drain: Mutex<Option<Drain>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+enum Listening {
+    Yes,
+    /// Not much longer.
+    Stopping,
+    No,
 }
 
 /// A drain, in which everyone who asks for one takes part.
@@ -71,6 +77,7 @@ fn begin(shared: &Arc<Shared>, worker: &Handle, deadline: Option<Instant>) -> Dr
 
 async fn run(shared: &Shared, mut deadline: watch::Receiver<Option<Instant>>) -> DrainReport {
     shared.shutdown.stop_accepting();
+    shared.shutdown.reached(Listening::No).await;
     let before = shared.registry.len();
     tracing::info!(connections = before, "draining");
     shared.registry.drain(|| shared.config.retry());
@@ -104,24 +111,43 @@ async fn passed(deadline: &mut watch::Receiver<Option<Instant>>) {
     }
 }
 
+impl Default for Shutdown {
+    fn default() -> Self {
+        Shutdown { listening: watch::Sender::new(Listening::Yes), drain: Mutex::default() }
+    }
+}
+
 impl Shutdown {
+    fn advance(&self, to: Listening) {
+        self.listening.send_if_modified(|listening| {
+            let advances = *listening < to;
+            if advances {
+                *listening = to;
+            }
+            advances
+        });
+    }
+
     pub(super) fn stop_accepting(&self) {
-        self.stopped.store(true, SeqCst);
-        self.changed.notify_waiters();
+        self.advance(Listening::Stopping);
+    }
+
+    /// Notes that the listener is gone, and everyone whom it has accepted is in the registry.
+    pub(super) fn stopped_accepting(&self) {
+        self.advance(Listening::No);
     }
 
     pub(super) fn is_draining(&self) -> bool {
-        self.stopped.load(SeqCst)
+        *self.listening.borrow() != Listening::Yes
     }
 
     /// Returns once no more connections shall be accepted.
-    pub(super) async fn stopped(&self) {
-        loop {
-            let changed = self.changed.notified();
-            if self.is_draining() {
-                return;
-            }
-            changed.await;
-        }
+    pub(super) async fn stopping(&self) {
+        self.reached(Listening::Stopping).await;
+    }
+
+    async fn reached(&self, state: Listening) {
+        // Cannot fail: the sender is in `self`.
+        let _ = self.listening.subscribe().wait_for(|listening| *listening >= state).await;
     }
 }

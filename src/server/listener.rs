@@ -71,7 +71,7 @@ struct Acceptor {
 
 impl Acceptor {
     async fn run(self, listener: TcpListener) {
-        let mut stopped = pin!(self.shared.shutdown.stopped());
+        let mut stopped = pin!(self.shared.shutdown.stopping());
         let mut rest = REST.0;
         loop {
             let accepted = tokio::select! {
@@ -99,6 +99,8 @@ impl Acceptor {
             }
         }
         self.take_rest(&listener);
+        drop(listener);
+        self.shared.shutdown.stopped_accepting();
     }
 
     /// Takes the connections that the kernel has established already and would reset.
