@@ -265,7 +265,7 @@ impl Decoder {
         input_left: usize,
     ) -> Result<Option<Item>, ProtocolError> {
         let last = complete && frame.is_final;
-        if let (FrameKind::Start { text, compressed }, 0) = (frame.kind, frame.received) {
+        if let (FrameKind::Start { text, compressed }, None) = (frame.kind, &self.message) {
             if last && !compressed {
                 // The common case: the message is whole in the caller's buffer.
                 return whole(text, block.copy(payload, input_left)).map(Some);

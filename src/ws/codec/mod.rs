@@ -14,6 +14,9 @@ mod mask;
 #[cfg(feature = "deflate")]
 mod negotiate;
 
+#[cfg(test)]
+mod tests;
+
 pub use decoder::{Decoder, Item};
 #[cfg(feature = "deflate")]
 pub(crate) use deflate::deflate_alone;
