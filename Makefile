@@ -59,7 +59,7 @@ docs: ## Build the Rust documentation without a warning
 
 .PHONY: header
 header: ## Generate include/lithe.h from the Rust sources
-	$(CARGO) check --locked --package lithe-rt --lib --features ffi
+	LITHE_UPDATE_HEADER=1 $(CARGO) check --locked --package lithe-rt --lib --features ffi
 
 .PHONY: bench
 bench: ## Measure echo, fan-out and memory beside a bare TCP echo and axum

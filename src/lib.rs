@@ -11,7 +11,7 @@
 #![cfg_attr(not(feature = "ffi"), forbid(unsafe_code))]
 
 #[cfg(feature = "ffi")]
-pub mod ffi;
+mod ffi;
 #[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "sse")]

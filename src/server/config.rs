@@ -45,8 +45,12 @@ impl Config {
     /// A time within the window in which clients are asked to come back, so that they do not all
     /// come at once.
     pub(super) fn retry(&self) -> Duration {
-        let millis = |time: &Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let (first, last) = (millis(self.drain_retry.start()), millis(self.drain_retry.end()));
-        Duration::from_millis(fastrand::u64(first..=last))
+        within(&self.drain_retry)
     }
+}
+
+/// A time within a window, in whole milliseconds.
+pub(super) fn within(window: &RangeInclusive<Duration>) -> Duration {
+    let millis = |time: &Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    Duration::from_millis(fastrand::u64(millis(window.start())..=millis(window.end())))
 }

@@ -24,11 +24,15 @@ mod drain;
 mod driver;
 mod error;
 mod handoff;
+#[cfg(feature = "ffi")]
+pub(crate) mod inbox;
 mod limits;
 mod listener;
 mod metrics;
 mod refuse;
 mod registry;
+#[cfg(feature = "ffi")]
+pub(crate) mod request;
 mod service;
 mod shared;
 mod timer;

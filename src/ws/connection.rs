@@ -5,7 +5,6 @@ use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::codec::{CloseCode as Code, Decoder, Item, ProtocolError};
-use super::shared::{Shared, Signals};
+use super::shared::{Shared, Signals, Tie};
 use super::{CloseCode, Config};
 use crate::transport::{Limit, Membership, Stream, WriteQueue, scratch};
 
@@ -33,7 +32,7 @@ pin_project! {
     /// One wake-up reads what there is, runs the handler on it, and writes what the handler and
     /// others queued meanwhile in one go.
     pub(crate) struct Connection<H> {
-        shared: Arc<Shared>,
+        shared: Tie,
         link: Option<Link>,
         #[pin]
         timer: Sleep,
@@ -48,7 +47,7 @@ impl<H: Future<Output = ()>> Connection<H> {
         stream: Stream,
         prefix: Bytes,
         decoder: Decoder,
-        shared: Arc<Shared>,
+        shared: Tie,
         config: &Config,
         membership: Option<Membership>,
         handler: Option<H>,

@@ -1,10 +1,12 @@
 //! What a connection's task and the handles to it share.
 
 use std::collections::VecDeque;
+use std::ops::Deref;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_tungstenite::tungstenite::protocol::frame::coding;
 
@@ -59,6 +61,24 @@ struct State {
     /// `closing` is final.
     ended: bool,
     waiting_for_end: Vec<Waker>,
+}
+
+/// The connection's hold on the shared state. Dropped with its task, if only because the runtime
+/// shuts down, it tells whoever waits elsewhere that the connection is gone.
+pub(crate) struct Tie(pub(crate) Arc<Shared>);
+
+impl Deref for Tie {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Drop for Tie {
+    fn drop(&mut self) {
+        self.0.lost("the server has stopped");
+    }
 }
 
 /// What the connection's task has to know before it sleeps.
@@ -143,29 +163,44 @@ impl Shared {
     }
 
     pub(crate) fn try_send(&self, message: &Message) -> Result<(), SendError> {
+        let share = || message.clone().into_bytes();
+        self.try_send_payload(message.is_text(), message.as_bytes(), share)
+    }
+
+    /// Sends a payload that is only borrowed: it is copied once.
+    #[cfg(feature = "ffi")]
+    pub(crate) fn try_send_copy(&self, text: bool, payload: &[u8]) -> Result<(), SendError> {
+        self.try_send_payload(text, payload, || Bytes::copy_from_slice(payload))
+    }
+
+    /// `share` makes a handle to the payload, for one that is too large to be copied.
+    fn try_send_payload(
+        &self,
+        text: bool,
+        payload: &[u8],
+        share: impl FnOnce() -> Bytes,
+    ) -> Result<(), SendError> {
         #[cfg(feature = "deflate")]
         if let Some(deflater) = &self.deflater {
             // Held until the message is queued: the peer inflates in the order of compression.
             let mut deflater = deflater.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            if deflater.wants(message.len()) {
-                self.lock().admits(message.len())?;
-                let deflated = deflater.deflate(message.as_bytes());
+            if deflater.wants(payload.len()) {
+                self.lock().admits(payload.len())?;
+                let deflated = deflater.deflate(payload);
                 let compressed = deflated.is_some();
-                let payload = deflated.as_deref().unwrap_or(message.as_bytes());
+                let payload = deflated.as_deref().unwrap_or(payload);
                 return self.push(|shared, state| {
                     state.outbox.push_with(|out| {
-                        shared.encoder.message(message.is_text(), compressed, payload, out);
+                        shared.encoder.message(text, compressed, payload, out);
                     });
                 });
             }
         }
         let mut state = self.lock();
-        state.admits(message.len())?;
-        let (text, payload) = (message.is_text(), message.as_bytes());
-        let shareable = payload.len() >= Outbox::SHARE && self.encoder.is_verbatim(payload.len());
-        if shareable {
+        state.admits(payload.len())?;
+        if payload.len() >= Outbox::SHARE && self.encoder.is_verbatim(payload.len()) {
             state.outbox.push_with(|out| self.encoder.header(text, false, payload.len(), out));
-            state.outbox.push_shared(message.clone().into_bytes());
+            state.outbox.push_shared(share());
         } else {
             state.outbox.push_with(|out| self.encoder.message(text, false, payload, out));
         }

@@ -114,6 +114,25 @@ impl Sender {
         self.shared.send_blocking(message.len(), timeout, || self.shared.try_send(&message))
     }
 
+    /// [`try_send`](Self::try_send) of a payload that is only borrowed; text must be UTF-8.
+    #[cfg(feature = "ffi")]
+    pub(crate) fn try_send_copy(&self, text: bool, payload: &[u8]) -> Result<(), SendError> {
+        self.shared.try_send_copy(text, payload)
+    }
+
+    /// [`send_blocking`](Self::send_blocking) of a payload that is only borrowed; text must be
+    /// UTF-8.
+    #[cfg(feature = "ffi")]
+    pub(crate) fn send_copy_blocking(
+        &self,
+        text: bool,
+        payload: &[u8],
+        timeout: Option<Duration>,
+    ) -> Result<(), SendError> {
+        let send = || self.shared.try_send_copy(text, payload);
+        self.shared.send_blocking(payload.len(), timeout, send)
+    }
+
     /// Like [`send`](Self::send), for a message that is sent to many connections.
     pub async fn send_prepared(&self, message: &Prepared) -> Result<(), SendError> {
         poll_fn(|cx| self.shared.poll_send(cx, || self.shared.try_send_prepared(message))).await

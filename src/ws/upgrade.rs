@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::codec::{Decoder, Role};
 use super::connection::Connection;
-use super::shared::Shared;
+use super::shared::{Shared, Tie};
 use super::{Config, Origins, Socket};
 use crate::transport::{Kind, Limit, Membership, Stream, Supervision};
 
@@ -218,6 +218,7 @@ impl WebSocketUpgrade {
         );
         let membership = self.supervision.map(|s| s.enter(Kind::WebSocket, shared.clone()));
         let handler = start(Socket::new(shared.clone()));
+        let shared = Tie(shared);
         tokio::spawn(upgrade(self.on_upgrade, self.config, decoder, shared, membership, handler));
         Ok(response)
     }
@@ -242,7 +243,7 @@ async fn upgrade<Fut>(
     on_upgrade: OnUpgrade,
     config: Arc<Config>,
     decoder: Decoder,
-    shared: Arc<Shared>,
+    shared: Tie,
     membership: Option<Membership>,
     handler: Option<Fut>,
 ) where

@@ -1,0 +1,946 @@
+/*
+ * Lithe: Server-Sent Events and WebSockets for your own program.
+ *
+ * This header is the manual of the C interface. It is C99 and C++11. It is generated from the
+ * sources of the library: do not edit it.
+ *
+ *     lithe_server_t server;
+ *     lithe_request_t request;
+ *     if (lithe_server_start(NULL, &server) != LITHE_OK)
+ *         return fprintf(stderr, "%s\n", lithe_last_error()), 1;
+ *     while (lithe_server_accept(server, &request, -1) == LITHE_OK) {
+ *         lithe_request_respond_text(request, 200, "text/plain", "hello\n");
+ *         lithe_request_free(request);
+ *     }
+ *     lithe_server_free(server);
+ *
+ * Handles. Servers, requests, WebSockets and event streams are named by 64-bit numbers, which are
+ * never 0. Each is ended once by the lithe_..._free of its kind, which also ends what it names. A
+ * handle that was freed, is of another kind or never existed is told from a good one: using it is
+ * LITHE_ERR_BAD_HANDLE, and nothing worse.
+ *
+ * Errors. A function that can fail returns LITHE_OK, which is 0, or one of the negative LITHE_ERR_
+ * codes; one that counts returns a number that is not negative, or such a code. lithe_strerror
+ * names a code, lithe_last_error says what happened in words. The documentation of a function lists
+ * the codes it can return, without their LITHE_ERR_; any of them can return PANIC as well, and
+ * those that make a handle FULL.
+ *
+ * Memory. What goes in is borrowed for the call, and copied. A text that comes out belongs to the
+ * handle it was asked of and is valid until that handle is freed; a message that comes out belongs
+ * to the host until lithe_message_free. Where a result goes must be a place to write to, and is
+ * NULL only where the function says so. A struct that begins with its size is initialized with its
+ * LITHE_..._INIT, so that the library knows which fields it has.
+ *
+ * Text is UTF-8, given as a pointer and a length in bytes. Where the documentation says so the
+ * length may be LITHE_CSTR, for text that ends with a NUL; where there is no length, it does.
+ *
+ * Threads. Every function may be called on any thread, at the same time, with the same handle. A
+ * function that blocks says so, and takes a timeout in milliseconds: -1 waits for ever, 0 does not
+ * wait at all. Whoever waits is woken with LITHE_ERR_CLOSED when what it waits on is closed. The
+ * library runs threads of its own; it never calls into the host (but see lithe_log_set), installs
+ * no signal handler, prints nothing and does not survive a fork.
+ */
+
+#ifndef LITHE_H
+#define LITHE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** In the place of a length: the text ends with a NUL. */
+#define LITHE_CSTR ((size_t)-1)
+
+/** Initializes a lithe_string_t with NUL-terminated text. */
+#define LITHE_STRING(text) { (text), LITHE_CSTR }
+
+/** Initializes a lithe_header_t with NUL-terminated texts. */
+#define LITHE_HEADER(name, value) { LITHE_STRING(name), LITHE_STRING(value) }
+
+/** Initializes a lithe_message_t, so that it may be freed before it was ever filled. */
+#define LITHE_MESSAGE_INIT { 0, NULL, 0, { NULL, NULL, NULL, NULL } }
+
+/** Initializes a lithe_server_config_t with the defaults. */
+#define LITHE_SERVER_CONFIG_INIT \
+    { sizeof(lithe_server_config_t), NULL, NULL, NULL, NULL, NULL, \
+      0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+/** Initializes a lithe_drain_report_t. */
+#define LITHE_DRAIN_REPORT_INIT { sizeof(lithe_drain_report_t), 0, 0 }
+
+/** Initializes a lithe_ws_options_t with the defaults. */
+#define LITHE_WS_OPTIONS_INIT \
+    { sizeof(lithe_ws_options_t), NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+/** Initializes a lithe_ws_close_info_t. */
+#define LITHE_WS_CLOSE_INFO_INIT { sizeof(lithe_ws_close_info_t), 0, 0, { NULL, 0 } }
+
+/** Initializes a lithe_sse_options_t with the defaults. */
+#define LITHE_SSE_OPTIONS_INIT { sizeof(lithe_sse_options_t), 0, 0, 0 }
+
+/** Initializes a lithe_sse_event_t without any fields. */
+#define LITHE_SSE_EVENT_INIT \
+    { sizeof(lithe_sse_event_t), { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, 0 }
+
+
+/**
+ * The version of the ABI that this header describes. It grows when a program has to be compiled
+ * anew, and not when functions or fields are added.
+ */
+#define LITHE_ABI_VERSION 1
+
+/**
+ * Success.
+ */
+#define LITHE_OK 0
+
+/**
+ * The connection, or this end of it, is closed. Nothing more can be sent or received.
+ */
+#define LITHE_ERR_CLOSED -1
+
+/**
+ * What was waited for did not happen in time.
+ */
+#define LITHE_ERR_TIMEOUT -2
+
+/**
+ * There is no room now: a send queue is full (with a timeout of 0), or the handles have run out.
+ */
+#define LITHE_ERR_FULL -3
+
+/**
+ * The handle was freed, is of another kind, or never existed.
+ */
+#define LITHE_ERR_BAD_HANDLE -4
+
+/**
+ * An argument makes no sense: a null pointer, a number out of range, a malformed name.
+ */
+#define LITHE_ERR_BAD_ARGUMENT -5
+
+/**
+ * Text is not UTF-8.
+ */
+#define LITHE_ERR_NOT_UTF8 -6
+
+/**
+ * More bytes than can be handled.
+ */
+#define LITHE_ERR_TOO_LARGE -7
+
+/**
+ * Not possible now, such as answering a request twice.
+ */
+#define LITHE_ERR_WRONG_STATE -8
+
+/**
+ * There is nothing by that name or number.
+ */
+#define LITHE_ERR_NOT_FOUND -9
+
+/**
+ * The operating system refused: an address is in use, a file cannot be read.
+ */
+#define LITHE_ERR_IO -10
+
+/**
+ * The server is stopped.
+ */
+#define LITHE_ERR_SHUTTING_DOWN -11
+
+/**
+ * The client may not connect, and was told so.
+ */
+#define LITHE_ERR_REFUSED -12
+
+/**
+ * A bug in Lithe. The call had no effect that can be relied on; other handles are not affected.
+ */
+#define LITHE_ERR_PANIC -13
+
+/**
+ * How grave an event is: LITHE_LOG_ERROR to LITHE_LOG_TRACE.
+ */
+typedef int32_t lithe_log_level;
+
+/**
+ * Gets one event of the library: how grave it is, the part of the library that it comes from, and
+ * what happened. Both texts are NUL-terminated UTF-8, valid during the call.
+ *
+ * It is called on any thread, also on several at once, and must return soon: connections wait.
+ * What the functions of Lithe that it calls have to log is left out.
+ */
+typedef void (*lithe_log_callback)(void *user_data,
+                                   lithe_log_level level,
+                                   const char *target,
+                                   const char *message);
+
+/**
+ * LITHE_TEXT or LITHE_BINARY.
+ */
+typedef int32_t lithe_message_kind;
+
+/**
+ * A message that was received. It belongs to the host until it is handed to lithe_message_free.
+ *
+ * Only one copy of a filled struct may be freed. `data` is not NUL-terminated: it points straight
+ * into the buffer that the message was received in.
+ */
+typedef struct lithe_message_t {
+    /**
+     * LITHE_TEXT or LITHE_BINARY; 0 in an empty struct.
+     */
+    lithe_message_kind kind;
+    /**
+     * The payload. Never NULL in a message that was received.
+     */
+    const char *data;
+    /**
+     * The length of the payload in bytes.
+     */
+    size_t len;
+    /**
+     * Private.
+     */
+    void *owner[4];
+} lithe_message_t;
+
+/**
+ * How a server shall run. To be initialized with LITHE_SERVER_CONFIG_INIT, which asks for the
+ * defaults; a field that is 0 or NULL does so too. -1 in the place of a limit or a time is no
+ * limit. All texts are NUL-terminated, and all are copied.
+ */
+typedef struct lithe_server_config_t {
+    /**
+     * The size of this struct, which tells its version.
+     */
+    size_t size;
+    /**
+     * Where to listen, "host:port". Port 0 lets the system choose one (see lithe_server_port);
+     * "[::]:80" listens on all addresses. Default: "127.0.0.1:0".
+     */
+    const char *address;
+    /**
+     * A directory. Its files answer the requests for them; all others go to the host. Default:
+     * none.
+     */
+    const char *static_dir;
+    /**
+     * A PEM file with the certificate chain for TLS, together with tls_key_file. Default: no TLS.
+     */
+    const char *tls_cert_file;
+    /**
+     * A PEM file with the private key for TLS.
+     */
+    const char *tls_key_file;
+    /**
+     * A path that answers with the server's metrics, as Prometheus reads them. Default: none.
+     */
+    const char *metrics_path;
+    /**
+     * How many threads serve connections. Default: one for each processor.
+     */
+    int32_t workers;
+    /**
+     * How many connections there may be; one more is told to come back later. Default: 100,000.
+     */
+    int32_t max_connections;
+    /**
+     * How many connections one client address may hold. Default: 1,024.
+     */
+    int32_t max_connections_per_ip;
+    /**
+     * How many requests may wait for lithe_server_accept; one more is told to come back later:
+     * 503, or to an EventSource, which gives up on anything but success, an empty stream with a
+     * time to reconnect after. Default: 1,024.
+     */
+    int32_t max_waiting_requests;
+    /**
+     * The largest head of a request in bytes; a larger one is answered with 431. Default: 16 KiB.
+     */
+    int64_t max_header_bytes;
+    /**
+     * The largest body of a request in bytes; a larger one is answered with 413. Default: 2 MiB.
+     */
+    int64_t max_body_bytes;
+    /**
+     * How long a new connection may take to its first byte, TLS included. Default: 10 s.
+     */
+    int32_t handshake_timeout_ms;
+    /**
+     * How long the head of a request may take to arrive. Default: 10 s.
+     */
+    int32_t header_timeout_ms;
+    /**
+     * How long the body of a request may take to arrive, more for a large one. Default: 20 s.
+     */
+    int32_t body_timeout_ms;
+    /**
+     * How long the host may take to answer a request; then the client is told 504. Default: 30 s.
+     */
+    int32_t request_timeout_ms;
+    /**
+     * How long a connection may lie idle between two requests. Default: 60 s.
+     */
+    int32_t idle_timeout_ms;
+    /**
+     * How long a client may take no byte of a response or event stream. Default: 30 s.
+     */
+    int32_t write_timeout_ms;
+} lithe_server_config_t;
+
+/**
+ * A server: lithe_server_start gives it, lithe_server_free takes it back.
+ */
+typedef uint64_t lithe_server_t;
+
+/**
+ * A piece of text, or of bytes, and its length in bytes.
+ *
+ * One that a host gets from Lithe is never NULL and has a NUL after its last byte, which `len`
+ * does not count. In one that a host hands in, `len` may be LITHE_CSTR, and a NULL `ptr` stands
+ * for no text at all.
+ */
+typedef struct lithe_string_t {
+    /**
+     * The first byte.
+     */
+    const char *ptr;
+    /**
+     * How many bytes.
+     */
+    size_t len;
+} lithe_string_t;
+
+/**
+ * A request: lithe_server_accept gives it, lithe_request_free takes it back.
+ */
+typedef uint64_t lithe_request_t;
+
+/**
+ * What came of a drain. To be initialized with LITHE_DRAIN_REPORT_INIT.
+ */
+typedef struct lithe_drain_report_t {
+    /**
+     * The size of this struct, which tells its version.
+     */
+    size_t size;
+    /**
+     * Connections that ended by themselves once they were asked to.
+     */
+    uint64_t drained;
+    /**
+     * Connections that were still open when the time was over, and were cut.
+     */
+    uint64_t cut;
+} lithe_drain_report_t;
+
+/**
+ * A header of a request or response: its name and its value.
+ */
+typedef struct lithe_header_t {
+    /**
+     * In any case for a response; in lower case in a request.
+     */
+    struct lithe_string_t name;
+    /**
+     * May hold bytes that are not UTF-8.
+     */
+    struct lithe_string_t value;
+} lithe_header_t;
+
+/**
+ * LITHE_COMPRESSION_OFF or LITHE_COMPRESSION_AUTO; 0 is the default.
+ */
+typedef int32_t lithe_compression;
+
+/**
+ * How a WebSocket shall behave. To be initialized with LITHE_WS_OPTIONS_INIT, which asks for the
+ * defaults; a field that is 0 or NULL does so too. -1 in the place of a limit or a time is none.
+ */
+typedef struct lithe_ws_options_t {
+    /**
+     * The size of this struct, which tells its version.
+     */
+    size_t size;
+    /**
+     * The subprotocols that the host speaks, the most wanted first, with commas between them.
+     * The first that the client offers too is agreed on. Default: none.
+     */
+    const char *protocols;
+    /**
+     * The pages that may connect, as a browser names them: origins such as
+     * "https://app.example.com", with commas between them, or "*" for all. A client that is no
+     * browser names none, and may always connect. Default: pages from the server's own host.
+     */
+    const char *origins;
+    /**
+     * The largest message that is received; a larger one closes the connection with 1009.
+     * Default: 16 MiB.
+     */
+    int64_t max_message_bytes;
+    /**
+     * How much may wait to be sent before lithe_ws_send waits. Default: 1 MiB.
+     */
+    int64_t send_queue_bytes;
+    /**
+     * How much may wait for lithe_ws_receive before the connection is no longer read, so that TCP
+     * slows the peer down. Default: 256 KiB.
+     */
+    int64_t receive_queue_bytes;
+    /**
+     * How many messages a peer may send per second; more close the connection with 1008. Default:
+     * no limit.
+     */
+    int32_t max_messages_per_second;
+    /**
+     * After how long without a byte from the peer it is sent a ping. Default: 25 s.
+     */
+    int32_t ping_interval_ms;
+    /**
+     * How long after a ping without an answer, or without taking a byte of what is sent to it, a
+     * peer counts as dead. Default: 20 s. Cannot be -1.
+     */
+    int32_t peer_timeout_ms;
+    /**
+     * After how long without a message from the peer the connection is closed with 1001. Default:
+     * never.
+     */
+    int32_t idle_timeout_ms;
+    /**
+     * How long the peer may take to answer a close before it is cut. Default: 5 s. Cannot be -1.
+     */
+    int32_t close_timeout_ms;
+    /**
+     * LITHE_COMPRESSION_OFF or LITHE_COMPRESSION_AUTO. Default: off.
+     */
+    lithe_compression compression;
+} lithe_ws_options_t;
+
+/**
+ * A WebSocket: lithe_ws_accept gives it, lithe_ws_free takes it back.
+ */
+typedef uint64_t lithe_ws_t;
+
+/**
+ * How a WebSocket ended. To be initialized with LITHE_WS_CLOSE_INFO_INIT.
+ */
+typedef struct lithe_ws_close_info_t {
+    /**
+     * The size of this struct, which tells its version.
+     */
+    size_t size;
+    /**
+     * The close code (RFC 6455, section 7.4): what the peer sent, or what this side closed with
+     * when it was first. 1005 when the peer sent none, 1006 when the connection broke.
+     */
+    int32_t code;
+    /**
+     * 1 when both sides have said that they close, else 0.
+     */
+    int32_t clean;
+    /**
+     * The reason that came with the code, or what went wrong. Valid until lithe_ws_free.
+     */
+    struct lithe_string_t reason;
+} lithe_ws_close_info_t;
+
+/**
+ * How an event stream shall behave. To be initialized with LITHE_SSE_OPTIONS_INIT, which asks for
+ * the defaults; a field that is 0 does so too.
+ */
+typedef struct lithe_sse_options_t {
+    /**
+     * The size of this struct, which tells its version.
+     */
+    size_t size;
+    /**
+     * How much may wait to be sent before lithe_sse_send waits; -1 for no limit. Default: 1 MiB.
+     */
+    int64_t send_queue_bytes;
+    /**
+     * After how long without an event a comment is sent, so that proxies keep the connection open
+     * and a client that has vanished is noticed; -1 for never. Default: 15 s.
+     */
+    int32_t keep_alive_ms;
+    /**
+     * How long the client shall wait before it reconnects. Default, and -1: the client's own, a
+     * few seconds.
+     */
+    int32_t retry_ms;
+} lithe_sse_options_t;
+
+/**
+ * An event stream: lithe_sse_open gives it, lithe_sse_free takes it back.
+ */
+typedef uint64_t lithe_sse_t;
+
+/**
+ * An event. To be initialized with LITHE_SSE_EVENT_INIT; fields that are left NULL or 0 are not
+ * sent. The lengths of the texts may be LITHE_CSTR.
+ */
+typedef struct lithe_sse_event_t {
+    /**
+     * The size of this struct, which tells its version.
+     */
+    size_t size;
+    /**
+     * What the client gets; any line ends in it arrive as newlines.
+     */
+    struct lithe_string_t data;
+    /**
+     * The event's type, by which the client picks the listener; "message" when there is none.
+     * Without a line end or NUL.
+     */
+    struct lithe_string_t name;
+    /**
+     * What the client sends as Last-Event-ID when it reconnects. Without a line end or NUL. Empty,
+     * but not NULL, makes the client forget the last one.
+     */
+    struct lithe_string_t id;
+    /**
+     * A comment, which the client ignores.
+     */
+    struct lithe_string_t comment;
+    /**
+     * How long the client shall wait before it reconnects, in milliseconds.
+     */
+    int64_t retry_ms;
+} lithe_sse_event_t;
+
+/**
+ * Nothing.
+ */
+#define LITHE_LOG_OFF 0
+
+/**
+ * Something failed that should not have: a bug.
+ */
+#define LITHE_LOG_ERROR 1
+
+/**
+ * Something that deserves attention, such as a limit that keeps connections out.
+ */
+#define LITHE_LOG_WARN 2
+
+/**
+ * What an operator wants to know, such as the address that a server listens on.
+ */
+#define LITHE_LOG_INFO 3
+
+/**
+ * What a developer wants to know, such as why a connection ended.
+ */
+#define LITHE_LOG_DEBUG 4
+
+/**
+ * Every step.
+ */
+#define LITHE_LOG_TRACE 5
+
+/**
+ * A message of UTF-8 text. Lithe has checked that it is, and so may a host rely on it.
+ */
+#define LITHE_TEXT 1
+
+/**
+ * A message of bytes.
+ */
+#define LITHE_BINARY 2
+
+/**
+ * Messages are not compressed. The default: compression costs time, and secrets beside text that
+ * an attacker chooses can be guessed from the size of the result.
+ */
+#define LITHE_COMPRESSION_OFF -1
+
+/**
+ * Messages of 1 KiB and more are compressed for clients that offer it (permessage-deflate).
+ */
+#define LITHE_COMPRESSION_AUTO 1
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * The version of the library that is linked, such as "0.1.0". NUL-terminated, lives for ever.
+ * Never blocks. Never NULL.
+ */
+const char *lithe_version(void);
+
+/**
+ * The version of the ABI that the linked library speaks. A program that was compiled with this
+ * header needs it to be LITHE_ABI_VERSION. Never blocks.
+ */
+int32_t lithe_abi_version(void);
+
+/**
+ * Names an error code in a few English words, such as "bad handle". Takes any number; one that is
+ * no code is an "unknown error".
+ *
+ * The text is NUL-terminated and lives for ever. Never blocks. Never NULL.
+ */
+const char *lithe_strerror(int32_t code);
+
+/**
+ * What went wrong in this thread's last call that failed, in words:
+ * "bind 127.0.0.1:80: permission denied". Empty when none has failed yet.
+ *
+ * The text is NUL-terminated and belongs to the calling thread; it is valid until the thread's
+ * next call of any other function of this library. Never blocks. Never NULL.
+ */
+const char *lithe_last_error(void);
+
+/**
+ * Has the library's events of `level` and graver given to `callback`, in place of an earlier one.
+ * NULL, or LITHE_LOG_OFF, ends it: without a callback the library says nothing at all.
+ *
+ * When this returns, the earlier callback is not running and will not be called again. Blocks for
+ * as long as that takes. The callback and what `user_data` points to must be good until then.
+ *
+ * Errors: BAD_ARGUMENT for a level that there is not, WRONG_STATE inside the callback.
+ */
+int32_t lithe_log_set(lithe_log_level level, lithe_log_callback callback, void *user_data);
+
+/**
+ * Gives a message back, and makes its struct empty. An empty struct, and NULL, are left as they
+ * are, so freeing twice is harmless. Never blocks.
+ */
+void lithe_message_free(struct lithe_message_t *message);
+
+/**
+ * Starts a server: when this returns, it is listening. It runs on threads of its own, which block
+ * all signals, until lithe_server_stop or lithe_server_free.
+ *
+ * `config` may be NULL for the defaults. On an error `*server` is 0. Blocks for as long as the
+ * system takes to start threads and to read the files of the configuration. Errors: BAD_ARGUMENT
+ * for a setting that makes no sense, NOT_UTF8, IO when the address cannot be listened on or a file
+ * cannot be read.
+ */
+int32_t lithe_server_start(const struct lithe_server_config_t *config, lithe_server_t *server);
+
+/**
+ * The port that the server listens on. Never blocks. Errors: BAD_HANDLE.
+ */
+int32_t lithe_server_port(lithe_server_t server);
+
+/**
+ * The address that the server listens on, with its port, such as "127.0.0.1:8080".
+ *
+ * The text is valid until lithe_server_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT.
+ */
+int32_t lithe_server_address(lithe_server_t server, struct lithe_string_t *address);
+
+/**
+ * Waits for the next request, for `timeout_ms` at most. The host answers it exactly once: with
+ * lithe_request_respond, lithe_ws_accept or lithe_sse_open; then, or instead, it ends the handle
+ * with lithe_request_free.
+ *
+ * Several threads may wait; each request goes to one of them. On an error `*request` is 0. Blocks.
+ * Errors: BAD_HANDLE, BAD_ARGUMENT, TIMEOUT, SHUTTING_DOWN when the server is stopped.
+ */
+int32_t lithe_server_accept(lithe_server_t server, lithe_request_t *request, int32_t timeout_ms);
+
+/**
+ * Parts from all clients kindly, and stops the server: takes no new connections, ends event
+ * streams with a time to come back after, closes WebSockets with 1001, and waits up to
+ * `timeout_ms` for the clients and the host to be done; then it cuts the rest.
+ *
+ * Requests that came in before still reach lithe_server_accept meanwhile, so the threads that
+ * call it go on until it says SHUTTING_DOWN. `report` may be NULL. Blocks. Errors: BAD_HANDLE,
+ * BAD_ARGUMENT, SHUTTING_DOWN when the server is stopped already.
+ */
+int32_t lithe_server_drain(lithe_server_t server,
+                           int32_t timeout_ms,
+                           struct lithe_drain_report_t *report);
+
+/**
+ * Stops a server at once: cuts its connections and ends its threads. Whoever is blocked in
+ * lithe_server_accept gets SHUTTING_DOWN, as does every later call of it; whoever is blocked on
+ * a connection gets CLOSED. Does nothing when the server is stopped already.
+ *
+ * The handle stays valid until lithe_server_free. Blocks until the threads have ended. Errors:
+ * BAD_HANDLE.
+ */
+int32_t lithe_server_stop(lithe_server_t server);
+
+/**
+ * Ends a server's handle, and stops the server if it runs. Handles of its requests and
+ * connections stay valid until they are freed, but nothing can be done with them any more.
+ * Blocks until the threads have ended. Errors: BAD_HANDLE.
+ */
+int32_t lithe_server_free(lithe_server_t server);
+
+/**
+ * The request's method, such as "GET".
+ *
+ * The text is valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT.
+ */
+int32_t lithe_request_method(lithe_request_t request, struct lithe_string_t *method);
+
+/**
+ * The path of the request's URL, such as "/chat/room%201": percent-encoded as it came.
+ *
+ * The text is valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT.
+ */
+int32_t lithe_request_path(lithe_request_t request, struct lithe_string_t *path);
+
+/**
+ * The query of the request's URL, what comes after '?', such as "name=Ann&x=1": percent-encoded
+ * as it came. Empty when there is none.
+ *
+ * The text is valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT.
+ */
+int32_t lithe_request_query(lithe_request_t request, struct lithe_string_t *query);
+
+/**
+ * The address that the request came from, such as "127.0.0.1:50312": that of the proxy, if there
+ * is one.
+ *
+ * The text is valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT.
+ */
+int32_t lithe_request_peer(lithe_request_t request, struct lithe_string_t *peer);
+
+/**
+ * The request's body: any bytes, empty when there is none. It has come in as a whole.
+ *
+ * The bytes are valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT.
+ */
+int32_t lithe_request_body(lithe_request_t request, struct lithe_string_t *body);
+
+/**
+ * The subprotocols that a WebSocket handshake offers, the client's favourite first, with ", "
+ * between them. Empty when it offers none, and for other requests.
+ *
+ * The text is valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT.
+ */
+int32_t lithe_request_protocols(lithe_request_t request, struct lithe_string_t *protocols);
+
+/**
+ * The id of the last event that the client of an event stream has seen: the Last-Event-ID header,
+ * or the query parameter lastEventId, decoded. What came after it is what the client has missed.
+ *
+ * The text is valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT,
+ * NOT_FOUND when the client comes for the first time.
+ */
+int32_t lithe_request_last_event_id(lithe_request_t request, struct lithe_string_t *id);
+
+/**
+ * The value of the first header of that name; `name_len` may be LITHE_CSTR. Case does not matter
+ * in names. Where a header may come several times, go through all with lithe_request_header_at.
+ *
+ * The value is valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT,
+ * NOT_UTF8, NOT_FOUND when the request has no such header.
+ */
+int32_t lithe_request_header(lithe_request_t request,
+                             const char *name,
+                             size_t name_len,
+                             struct lithe_string_t *value);
+
+/**
+ * How many headers the request has. Never blocks. Errors: BAD_HANDLE.
+ */
+int32_t lithe_request_header_count(lithe_request_t request);
+
+/**
+ * The header at `index`, counted from 0. Headers of the same name stand in the order they came in.
+ *
+ * The texts are valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT,
+ * NOT_FOUND when there are not so many.
+ */
+int32_t lithe_request_header_at(lithe_request_t request,
+                                size_t index,
+                                struct lithe_header_t *header);
+
+/**
+ * 1 when the request is a WebSocket handshake, which lithe_ws_accept can answer, else 0. Never
+ * blocks. Errors: BAD_HANDLE.
+ */
+int32_t lithe_request_is_websocket(lithe_request_t request);
+
+/**
+ * Answers a request with a status from 200 to 599, headers and a body. All of it is copied.
+ *
+ * `headers` may be NULL when `header_count` is 0. Content-Length and Date are added by themselves,
+ * a Content-Type is not. `body_len` may be LITHE_CSTR; for a HEAD request, or a status without a
+ * body, the body is left out.
+ *
+ * The request stays valid, for its texts, until lithe_request_free. Never blocks. Errors:
+ * BAD_HANDLE, BAD_ARGUMENT (status, a malformed header, or one that is for Lithe to set), CLOSED
+ * when the client has gone or was told that the answer took too long, WRONG_STATE when the
+ * request was answered already.
+ */
+int32_t lithe_request_respond(lithe_request_t request,
+                              int32_t status,
+                              const struct lithe_header_t *headers,
+                              size_t header_count,
+                              const void *body,
+                              size_t body_len);
+
+/**
+ * Answers a request with a status, a content type such as "text/html; charset=utf-8", and a body,
+ * both NUL-terminated. `content_type` may be NULL when `body` is empty or NULL.
+ *
+ * Otherwise it is lithe_request_respond.
+ */
+int32_t lithe_request_respond_text(lithe_request_t request,
+                                   int32_t status,
+                                   const char *content_type,
+                                   const char *body);
+
+/**
+ * Ends a request's handle, and with it the texts that its functions gave. A request that was not
+ * answered is answered with 503. Never blocks. Errors: BAD_HANDLE.
+ */
+int32_t lithe_request_free(lithe_request_t request);
+
+/**
+ * Answers a request that is a WebSocket handshake (lithe_request_is_websocket). The WebSocket can
+ * be used at once: what is sent before the client has the answer waits for it.
+ *
+ * `options` may be NULL for the defaults. The request's handle is still to be freed. On an error
+ * `*ws` is 0. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, NOT_UTF8, CLOSED when the client has
+ * gone or was told that the answer took too long, REFUSED when the page may not connect by
+ * `origins` (the client was told 403), WRONG_STATE when the request is no handshake or was answered
+ * already.
+ */
+int32_t lithe_ws_accept(lithe_request_t request,
+                        const struct lithe_ws_options_t *options,
+                        lithe_ws_t *ws);
+
+/**
+ * The subprotocol that was agreed on; empty when there is none.
+ *
+ * The text is valid until lithe_ws_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT.
+ */
+int32_t lithe_ws_protocol(lithe_ws_t ws, struct lithe_string_t *protocol);
+
+/**
+ * Waits for the next message, for `timeout_ms` at most. Messages come in the order in which the
+ * peer has sent them; pings, pongs and fragments are taken care of.
+ *
+ * The message belongs to the host until lithe_message_free. What was in `*message` is overwritten,
+ * not freed; on an error it is empty. Several threads may wait; each message goes to one of them.
+ * Blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, TIMEOUT, CLOSED when the connection has ended and every
+ * message from before was received, or this side has closed it (see lithe_ws_close_info).
+ */
+int32_t lithe_ws_receive(lithe_ws_t ws, struct lithe_message_t *message, int32_t timeout_ms);
+
+/**
+ * Sends a message: `kind` is LITHE_TEXT, for UTF-8, or LITHE_BINARY. The data is copied. Success
+ * means that it is in the send queue; messages leave in the order in which they were queued.
+ *
+ * Blocks while the send queue is full, for `timeout_ms` at most. A message that was not queued was
+ * not sent, nor any part of it. Errors: BAD_HANDLE, BAD_ARGUMENT, NOT_UTF8, TOO_LARGE, CLOSED,
+ * TIMEOUT, or FULL when `timeout_ms` is 0.
+ */
+int32_t lithe_ws_send(lithe_ws_t ws,
+                      lithe_message_kind kind,
+                      const void *data,
+                      size_t len,
+                      int32_t timeout_ms);
+
+/**
+ * Sends NUL-terminated text. Otherwise it is lithe_ws_send.
+ */
+int32_t lithe_ws_send_text(lithe_ws_t ws, const char *text, int32_t timeout_ms);
+
+/**
+ * Closes a WebSocket after what is queued. From here on every thread that waits on it, and every
+ * later call, gets CLOSED; messages that were not received are lost. Does nothing when it is
+ * closed already.
+ *
+ * `code` is 0, for 1000, "normal", or a code that a server may send: 1000 to 1003, 1007 to 1014,
+ * 3000 to 4999, of which those from 4000 are for the host's own use. The reason, at most 123
+ * bytes of UTF-8, may be NULL; `reason_len` may be LITHE_CSTR.
+ *
+ * Never blocks: the peer's answer is waited for in the background (see lithe_ws_close_info). The
+ * handle stays valid until lithe_ws_free. Errors: BAD_HANDLE, BAD_ARGUMENT, NOT_UTF8, TOO_LARGE.
+ */
+int32_t lithe_ws_close(lithe_ws_t ws, int32_t code, const char *reason, size_t reason_len);
+
+/**
+ * Says how a WebSocket ended; waits for its end for `timeout_ms` at most, which is not over before
+ * the peer has answered a close, or is given up.
+ *
+ * Blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, TIMEOUT when it has not ended.
+ */
+int32_t lithe_ws_close_info(lithe_ws_t ws, struct lithe_ws_close_info_t *info, int32_t timeout_ms);
+
+/**
+ * How many bytes wait to be sent: 0 once the kernel has taken all. Never blocks. Errors:
+ * BAD_HANDLE.
+ */
+int64_t lithe_ws_queued(lithe_ws_t ws);
+
+/**
+ * Ends a WebSocket's handle. One that is still open is closed with 1000, after what is queued;
+ * threads that wait on it get CLOSED. Never blocks. Errors: BAD_HANDLE.
+ */
+int32_t lithe_ws_free(lithe_ws_t ws);
+
+/**
+ * Answers a request with an event stream, as an EventSource in a browser reads it. Events can be
+ * sent at once.
+ *
+ * `options` may be NULL for the defaults. The request's handle is still to be freed. On an error
+ * `*sse` is 0. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, CLOSED when the client has gone or
+ * was told that the answer took too long, WRONG_STATE when the request was answered already.
+ */
+int32_t lithe_sse_open(lithe_request_t request,
+                       const struct lithe_sse_options_t *options,
+                       lithe_sse_t *sse);
+
+/**
+ * Sends an event. All of it is copied. Success means that it is in the send queue; events leave in
+ * the order in which they were queued.
+ *
+ * Blocks while the send queue is full, for `timeout_ms` at most. Errors: BAD_HANDLE, BAD_ARGUMENT
+ * (such as a line end in the name or id), NOT_UTF8, CLOSED when the client has gone or the stream
+ * was closed, TIMEOUT, or FULL when `timeout_ms` is 0.
+ */
+int32_t lithe_sse_send(lithe_sse_t sse, const struct lithe_sse_event_t *event, int32_t timeout_ms);
+
+/**
+ * Sends an event with that name, or none for NULL, and that data; both are NUL-terminated.
+ * Otherwise it is lithe_sse_send.
+ */
+int32_t lithe_sse_send_text(lithe_sse_t sse,
+                            const char *name,
+                            const char *data,
+                            int32_t timeout_ms);
+
+/**
+ * Waits until an event stream has ended, because its client has gone or it was closed, for
+ * `timeout_ms` at most: what a thread does that has nothing to send for a while.
+ *
+ * Blocks. Success means that it has ended. Errors: BAD_HANDLE, BAD_ARGUMENT, TIMEOUT when it has
+ * not.
+ */
+int32_t lithe_sse_wait_closed(lithe_sse_t sse, int32_t timeout_ms);
+
+/**
+ * Ends an event stream after what is queued. From here on every thread that waits on it, and every
+ * later call, gets CLOSED. A browser will reconnect. Does nothing when it has ended already.
+ *
+ * The handle stays valid until lithe_sse_free. Never blocks. Errors: BAD_HANDLE.
+ */
+int32_t lithe_sse_close(lithe_sse_t sse);
+
+/**
+ * How many bytes wait to be sent. Never blocks. Errors: BAD_HANDLE.
+ */
+int64_t lithe_sse_queued(lithe_sse_t sse);
+
+/**
+ * Ends an event stream's handle. One that is still open is ended after what is queued; threads
+ * that wait on it get CLOSED. Never blocks. Errors: BAD_HANDLE.
+ */
+int32_t lithe_sse_free(lithe_sse_t sse);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* LITHE_H */

@@ -1,0 +1,388 @@
+//! Requests: reading them, and answering them with a response.
+
+use std::ffi::{c_char, c_void};
+use std::ops::Range;
+
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use axum::response::Response;
+use bytes::Bytes;
+
+use super::convert::{Out, array_in, bad_argument, content_in, lithe_string_t, text_in};
+use super::error::{
+    Error, LITHE_ERR_BAD_ARGUMENT, LITHE_ERR_CLOSED, LITHE_ERR_NOT_FOUND, LITHE_ERR_REFUSED,
+    LITHE_ERR_WRONG_STATE, boundary, counting,
+};
+use super::handle::{self, Kind, Object, Table};
+use crate::server::request::{self as native, AnswerError};
+
+/// A request: lithe_server_accept gives it, lithe_request_free takes it back.
+pub type lithe_request_t = u64;
+
+/// A header of a request or response: its name and its value.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct lithe_header_t {
+    /// In any case for a response; in lower case in a request.
+    pub name: lithe_string_t,
+    /// May hold bytes that are not UTF-8.
+    pub value: lithe_string_t,
+}
+
+/// What a handle names: the request, and a copy of its texts in the form that the host gets.
+pub(super) struct Request {
+    native: Box<native::Request>,
+    texts: Texts,
+    method: Text,
+    path: Text,
+    query: Text,
+    peer: Text,
+    last_event_id: Option<Text>,
+    protocols: Text,
+    headers: Vec<(Text, Text)>,
+    body: Text,
+}
+
+impl Object for Request {
+    const KIND: Kind = Kind::Request;
+
+    fn table() -> &'static Table<Self> {
+        static TABLE: Table<Request> = Table::new();
+        &TABLE
+    }
+}
+
+/// The texts of a request, one behind the other, each with a NUL after it.
+#[derive(Default)]
+struct Texts(Vec<u8>);
+
+/// Where in `Texts`.
+type Text = Range<usize>;
+
+impl Texts {
+    fn push(&mut self, text: impl AsRef<[u8]>) -> Text {
+        let start = self.0.len();
+        self.0.extend_from_slice(text.as_ref());
+        let end = self.0.len();
+        self.0.push(0);
+        start..end
+    }
+
+    fn get(&self, text: &Text) -> lithe_string_t {
+        lithe_string_t { ptr: self.0[text.clone()].as_ptr().cast(), len: text.len() }
+    }
+}
+
+impl Request {
+    pub(super) fn new(mut native: Box<native::Request>) -> Self {
+        let mut texts = Texts::default();
+        let mut headers: Vec<_> = native
+            .headers
+            .iter()
+            .map(|(name, value)| (texts.push(name.as_str()), texts.push(value)))
+            .collect();
+        // HTTP/2 says it elsewhere.
+        if let (None, Some(host)) = (native.headers.get(header::HOST), native.uri.authority()) {
+            headers.push((texts.push("host"), texts.push(host.as_str())));
+        }
+        native.headers = HeaderMap::new();
+        Request {
+            method: texts.push(native.method.as_str()),
+            path: texts.push(native.uri.path()),
+            query: texts.push(native.uri.query().unwrap_or_default()),
+            peer: texts.push(native.peer.map_or_else(String::new, |peer| peer.to_string())),
+            last_event_id: native.last_event_id.take().map(|id| texts.push(id)),
+            protocols: texts.push(native.protocols.as_deref().unwrap_or_default().join(", ")),
+            headers,
+            body: texts.push(std::mem::take(&mut native.body)),
+            texts,
+            native,
+        }
+    }
+
+    pub(super) fn native(&self) -> &native::Request {
+        &self.native
+    }
+
+    fn header(&self, name: &str) -> Option<lithe_string_t> {
+        let is_it = |text: &Text| self.texts.0[text.clone()].eq_ignore_ascii_case(name.as_bytes());
+        let (_, value) = self.headers.iter().find(|(name, _)| is_it(name))?;
+        Some(self.texts.get(value))
+    }
+}
+
+impl From<AnswerError> for Error {
+    fn from(error: AnswerError) -> Self {
+        let code = match error {
+            AnswerError::Answered | AnswerError::NotWebSocket => LITHE_ERR_WRONG_STATE,
+            AnswerError::Gone => LITHE_ERR_CLOSED,
+            AnswerError::Refused(_) => LITHE_ERR_REFUSED,
+        };
+        Error::with(code, error)
+    }
+}
+
+/// A getter of one of a request's texts.
+fn text(
+    request: lithe_request_t,
+    out: *mut lithe_string_t,
+    pick: impl FnOnce(&Request) -> &Text,
+) -> i32 {
+    boundary(|| {
+        let out = Out::new(out, lithe_string_t::EMPTY)?;
+        let request = handle::get::<Request>(request)?;
+        out.put(request.texts.get(pick(&request)));
+        Ok(())
+    })
+}
+
+/// The request's method, such as "GET".
+///
+/// The text is valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_request_method(
+    request: lithe_request_t,
+    method: *mut lithe_string_t,
+) -> i32 {
+    text(request, method, |request| &request.method)
+}
+
+/// The path of the request's URL, such as "/chat/room%201": percent-encoded as it came.
+///
+/// The text is valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_request_path(request: lithe_request_t, path: *mut lithe_string_t) -> i32 {
+    text(request, path, |request| &request.path)
+}
+
+/// The query of the request's URL, what comes after '?', such as "name=Ann&x=1": percent-encoded
+/// as it came. Empty when there is none.
+///
+/// The text is valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_request_query(request: lithe_request_t, query: *mut lithe_string_t) -> i32 {
+    text(request, query, |request| &request.query)
+}
+
+/// The address that the request came from, such as "127.0.0.1:50312": that of the proxy, if there
+/// is one.
+///
+/// The text is valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_request_peer(request: lithe_request_t, peer: *mut lithe_string_t) -> i32 {
+    text(request, peer, |request| &request.peer)
+}
+
+/// The request's body: any bytes, empty when there is none. It has come in as a whole.
+///
+/// The bytes are valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_request_body(request: lithe_request_t, body: *mut lithe_string_t) -> i32 {
+    text(request, body, |request| &request.body)
+}
+
+/// The subprotocols that a WebSocket handshake offers, the client's favourite first, with ", "
+/// between them. Empty when it offers none, and for other requests.
+///
+/// The text is valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_request_protocols(
+    request: lithe_request_t,
+    protocols: *mut lithe_string_t,
+) -> i32 {
+    text(request, protocols, |request| &request.protocols)
+}
+
+/// The id of the last event that the client of an event stream has seen: the Last-Event-ID header,
+/// or the query parameter lastEventId, decoded. What came after it is what the client has missed.
+///
+/// The text is valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT,
+/// NOT_FOUND when the client comes for the first time.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_request_last_event_id(
+    request: lithe_request_t,
+    id: *mut lithe_string_t,
+) -> i32 {
+    boundary(|| {
+        let out = Out::new(id, lithe_string_t::EMPTY)?;
+        let request = handle::get::<Request>(request)?;
+        let id = request
+            .last_event_id
+            .as_ref()
+            .ok_or_else(|| Error::new(LITHE_ERR_NOT_FOUND, c"the request has no Last-Event-ID"))?;
+        out.put(request.texts.get(id));
+        Ok(())
+    })
+}
+
+/// The value of the first header of that name; `name_len` may be LITHE_CSTR. Case does not matter
+/// in names. Where a header may come several times, go through all with lithe_request_header_at.
+///
+/// The value is valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT,
+/// NOT_UTF8, NOT_FOUND when the request has no such header.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_request_header(
+    request: lithe_request_t,
+    name: *const c_char,
+    name_len: usize,
+    value: *mut lithe_string_t,
+) -> i32 {
+    boundary(|| {
+        let out = Out::new(value, lithe_string_t::EMPTY)?;
+        let name = text_in(name, name_len)?.ok_or_else(|| bad_argument("the name is NULL"))?;
+        let request = handle::get::<Request>(request)?;
+        let value = request.header(name).ok_or_else(|| {
+            Error::new(LITHE_ERR_NOT_FOUND, c"the request has no header of that name")
+        })?;
+        out.put(value);
+        Ok(())
+    })
+}
+
+/// How many headers the request has. Never blocks. Errors: BAD_HANDLE.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_request_header_count(request: lithe_request_t) -> i32 {
+    counting(|| {
+        let count = handle::get::<Request>(request)?.headers.len();
+        Ok(i32::try_from(count).unwrap_or(i32::MAX))
+    })
+}
+
+/// The header at `index`, counted from 0. Headers of the same name stand in the order they came in.
+///
+/// The texts are valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT,
+/// NOT_FOUND when there are not so many.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_request_header_at(
+    request: lithe_request_t,
+    index: usize,
+    header: *mut lithe_header_t,
+) -> i32 {
+    boundary(|| {
+        let empty = lithe_header_t { name: lithe_string_t::EMPTY, value: lithe_string_t::EMPTY };
+        let out = Out::new(header, empty)?;
+        let request = handle::get::<Request>(request)?;
+        let (name, value) = request.headers.get(index).ok_or_else(|| {
+            Error::new(LITHE_ERR_NOT_FOUND, c"the request has fewer headers than that")
+        })?;
+        let (name, value) = (request.texts.get(name), request.texts.get(value));
+        out.put(lithe_header_t { name, value });
+        Ok(())
+    })
+}
+
+/// 1 when the request is a WebSocket handshake, which lithe_ws_accept can answer, else 0. Never
+/// blocks. Errors: BAD_HANDLE.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_request_is_websocket(request: lithe_request_t) -> i32 {
+    counting(|| Ok(handle::get::<Request>(request)?.native.protocols.is_some().into()))
+}
+
+/// Answers a request with a status from 200 to 599, headers and a body. All of it is copied.
+///
+/// `headers` may be NULL when `header_count` is 0. Content-Length and Date are added by themselves,
+/// a Content-Type is not. `body_len` may be LITHE_CSTR; for a HEAD request, or a status without a
+/// body, the body is left out.
+///
+/// The request stays valid, for its texts, until lithe_request_free. Never blocks. Errors:
+/// BAD_HANDLE, BAD_ARGUMENT (status, a malformed header, or one that is for Lithe to set), CLOSED
+/// when the client has gone or was told that the answer took too long, WRONG_STATE when the
+/// request was answered already.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_request_respond(
+    request: lithe_request_t,
+    status: i32,
+    headers: *const lithe_header_t,
+    header_count: usize,
+    body: *const c_void,
+    body_len: usize,
+) -> i32 {
+    boundary(|| {
+        let headers = headers_in(array_in(headers, header_count)?)?;
+        respond(request, status, headers, content_in(body, body_len)?)
+    })
+}
+
+/// Answers a request with a status, a content type such as "text/html; charset=utf-8", and a body,
+/// both NUL-terminated. `content_type` may be NULL when `body` is empty or NULL.
+///
+/// Otherwise it is lithe_request_respond.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_request_respond_text(
+    request: lithe_request_t,
+    status: i32,
+    content_type: *const c_char,
+    body: *const c_char,
+) -> i32 {
+    boundary(|| {
+        let mut headers = HeaderMap::new();
+        if let Some(content_type) = text_in(content_type, usize::MAX)? {
+            headers.insert(header::CONTENT_TYPE, header_value(content_type.as_bytes())?);
+        }
+        respond(request, status, headers, content_in(body.cast(), usize::MAX)?)
+    })
+}
+
+/// Ends a request's handle, and with it the texts that its functions gave. A request that was not
+/// answered is answered with 503. Never blocks. Errors: BAD_HANDLE.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_request_free(request: lithe_request_t) -> i32 {
+    boundary(|| {
+        let request = handle::remove::<Request>(request)?;
+        // Another thread may be in the middle of a call with it.
+        request.native.abandon();
+        Ok(())
+    })
+}
+
+fn respond(
+    request: lithe_request_t,
+    status: i32,
+    headers: HeaderMap,
+    body: &[u8],
+) -> Result<(), Error> {
+    let request = handle::get::<Request>(request)?;
+    let status = u16::try_from(status)
+        .ok()
+        .filter(|status| (200..=599).contains(status))
+        .and_then(|status| StatusCode::from_u16(status).ok())
+        .ok_or_else(|| bad_argument(format_args!("a response cannot have status {status}")))?;
+    let mut response = Response::new(Body::from(Bytes::copy_from_slice(body)));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    request.native.respond(response)?;
+    Ok(())
+}
+
+/// What the length and the connection are is not for the host to say.
+const RESERVED: [HeaderName; 5] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::TRAILER,
+    header::UPGRADE,
+];
+
+fn headers_in(headers: &[lithe_header_t]) -> Result<HeaderMap, Error> {
+    let mut map = HeaderMap::with_capacity(headers.len());
+    for header in headers {
+        let name = content_in(header.name.ptr.cast(), header.name.len)?;
+        let name = HeaderName::from_bytes(name).map_err(|_| {
+            let name = String::from_utf8_lossy(name);
+            bad_argument(format_args!("{name:?} cannot be the name of a header"))
+        })?;
+        if RESERVED.contains(&name) {
+            return Err(bad_argument(format_args!("the header {name} is set by Lithe")));
+        }
+        let value = header_value(content_in(header.value.ptr.cast(), header.value.len)?)?;
+        map.try_append(name, value).map_err(bad_argument)?;
+    }
+    Ok(map)
+}
+
+fn header_value(value: &[u8]) -> Result<HeaderValue, Error> {
+    HeaderValue::from_bytes(value).map_err(|_| {
+        Error::new(LITHE_ERR_BAD_ARGUMENT, c"the value of a header cannot hold a line end or NUL")
+    })
+}

@@ -1,0 +1,379 @@
+//! The server: starting and stopping it, and taking its requests.
+
+use std::ffi::{CString, c_char};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::ptr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use super::convert::{
+    Out, Timeout, Versioned, bad_argument, count, lithe_string_t, millis, text_z_in, timed_out,
+    versioned_in, versioned_out,
+};
+use super::error::{
+    Error, LITHE_ERR_BAD_ARGUMENT, LITHE_ERR_IO, LITHE_ERR_SHUTTING_DOWN, boundary, counting,
+};
+use super::handle::{self, Kind, Object, Table};
+use super::request::{Request, lithe_request_t};
+use super::{log, signal};
+use crate::server::inbox::{Inbox, TakeError};
+use crate::server::{self as native, Builder, DrainReport};
+
+/// A server: lithe_server_start gives it, lithe_server_free takes it back.
+pub type lithe_server_t = u64;
+
+/// How a server shall run. To be initialized with LITHE_SERVER_CONFIG_INIT, which asks for the
+/// defaults; a field that is 0 or NULL does so too. -1 in the place of a limit or a time is no
+/// limit. All texts are NUL-terminated, and all are copied.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct lithe_server_config_t {
+    /// The size of this struct, which tells its version.
+    pub size: usize,
+    /// Where to listen, "host:port". Port 0 lets the system choose one (see lithe_server_port);
+    /// "[::]:80" listens on all addresses. Default: "127.0.0.1:0".
+    pub address: *const c_char,
+    /// A directory. Its files answer the requests for them; all others go to the host. Default:
+    /// none.
+    pub static_dir: *const c_char,
+    /// A PEM file with the certificate chain for TLS, together with tls_key_file. Default: no TLS.
+    pub tls_cert_file: *const c_char,
+    /// A PEM file with the private key for TLS.
+    pub tls_key_file: *const c_char,
+    /// A path that answers with the server's metrics, as Prometheus reads them. Default: none.
+    pub metrics_path: *const c_char,
+    /// How many threads serve connections. Default: one for each processor.
+    pub workers: i32,
+    /// How many connections there may be; one more is told to come back later. Default: 100,000.
+    pub max_connections: i32,
+    /// How many connections one client address may hold. Default: 1,024.
+    pub max_connections_per_ip: i32,
+    /// How many requests may wait for lithe_server_accept; one more is told to come back later:
+    /// 503, or to an EventSource, which gives up on anything but success, an empty stream with a
+    /// time to reconnect after. Default: 1,024.
+    pub max_waiting_requests: i32,
+    /// The largest head of a request in bytes; a larger one is answered with 431. Default: 16 KiB.
+    pub max_header_bytes: i64,
+    /// The largest body of a request in bytes; a larger one is answered with 413. Default: 2 MiB.
+    pub max_body_bytes: i64,
+    /// How long a new connection may take to its first byte, TLS included. Default: 10 s.
+    pub handshake_timeout_ms: i32,
+    /// How long the head of a request may take to arrive. Default: 10 s.
+    pub header_timeout_ms: i32,
+    /// How long the body of a request may take to arrive, more for a large one. Default: 20 s.
+    pub body_timeout_ms: i32,
+    /// How long the host may take to answer a request; then the client is told 504. Default: 30 s.
+    pub request_timeout_ms: i32,
+    /// How long a connection may lie idle between two requests. Default: 60 s.
+    pub idle_timeout_ms: i32,
+    /// How long a client may take no byte of a response or event stream. Default: 30 s.
+    pub write_timeout_ms: i32,
+}
+
+// SAFETY: integers and raw pointers only, the size first.
+unsafe impl Versioned for lithe_server_config_t {
+    const FIRST_SIZE: usize = size_of::<lithe_server_config_t>();
+}
+
+impl lithe_server_config_t {
+    /// What LITHE_SERVER_CONFIG_INIT asks for.
+    const DEFAULT: Self = lithe_server_config_t {
+        size: size_of::<Self>(),
+        address: ptr::null(),
+        static_dir: ptr::null(),
+        tls_cert_file: ptr::null(),
+        tls_key_file: ptr::null(),
+        metrics_path: ptr::null(),
+        workers: 0,
+        max_connections: 0,
+        max_connections_per_ip: 0,
+        max_waiting_requests: 0,
+        max_header_bytes: 0,
+        max_body_bytes: 0,
+        handshake_timeout_ms: 0,
+        header_timeout_ms: 0,
+        body_timeout_ms: 0,
+        request_timeout_ms: 0,
+        idle_timeout_ms: 0,
+        write_timeout_ms: 0,
+    };
+}
+
+/// What came of a drain. To be initialized with LITHE_DRAIN_REPORT_INIT.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct lithe_drain_report_t {
+    /// The size of this struct, which tells its version.
+    pub size: usize,
+    /// Connections that ended by themselves once they were asked to.
+    pub drained: u64,
+    /// Connections that were still open when the time was over, and were cut.
+    pub cut: u64,
+}
+
+// SAFETY: integers only, the size first.
+unsafe impl Versioned for lithe_drain_report_t {
+    const FIRST_SIZE: usize = size_of::<lithe_drain_report_t>();
+}
+
+const MAX_WAITING_REQUESTS: usize = 1024;
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a handle names.
+struct Server {
+    native: RwLock<Option<native::Server>>,
+    inbox: Arc<Inbox>,
+    address: SocketAddr,
+    address_text: CString,
+}
+
+impl Object for Server {
+    const KIND: Kind = Kind::Server;
+
+    fn table() -> &'static Table<Self> {
+        static TABLE: Table<Server> = Table::new();
+        &TABLE
+    }
+}
+
+impl Server {
+    fn start(config: &lithe_server_config_t) -> Result<Self, Error> {
+        let waiting = count("max_waiting_requests", config.max_waiting_requests)?.apply(
+            MAX_WAITING_REQUESTS,
+            usize::MAX,
+            |_, waiting| waiting,
+        );
+        let deadline = millis("request_timeout_ms", config.request_timeout_ms)?.apply(
+            REQUEST_TIMEOUT,
+            Duration::MAX,
+            |_, timeout| timeout,
+        );
+        let inbox = Inbox::new(waiting, deadline);
+        let static_dir = text_z_in(config.static_dir)?.map(Path::new);
+        if let Some(path) = static_dir.filter(|path| !path.is_dir()) {
+            let path = path.display();
+            return Err(Error::with(LITHE_ERR_IO, format_args!("{path}: not a directory")));
+        }
+        let builder = configure(native::Server::builder(), config)?;
+        let native = builder.router(inbox.router(static_dir)).start()?;
+        let address = native.local_addr();
+        Ok(Server {
+            native: RwLock::new(Some(native)),
+            inbox,
+            address,
+            address_text: CString::new(address.to_string()).unwrap_or_default(),
+        })
+    }
+
+    fn drain(&self, timeout: Duration) -> Result<DrainReport, Error> {
+        let native = self.native.read().unwrap_or_else(PoisonError::into_inner);
+        let report = native.as_ref().ok_or_else(stopped)?.drain_blocking(timeout);
+        drop(native);
+        self.stop();
+        Ok(report)
+    }
+
+    fn stop(&self) {
+        self.inbox.close();
+        // Ends a drain that is going on in another thread.
+        if let Some(native) = &*self.native.read().unwrap_or_else(PoisonError::into_inner) {
+            native.drain_blocking(Duration::ZERO);
+        }
+        let native = self.native.write().unwrap_or_else(PoisonError::into_inner).take();
+        drop(native);
+    }
+}
+
+fn configure(mut builder: Builder, config: &lithe_server_config_t) -> Result<Builder, Error> {
+    if let Some(address) = text_z_in(config.address)? {
+        builder = builder.bind(address);
+    }
+    builder = match (text_z_in(config.tls_cert_file)?, text_z_in(config.tls_key_file)?) {
+        (Some(cert), Some(key)) => builder.tls_pem_files(cert, key),
+        (None, None) => builder,
+        _ => return Err(bad_argument("tls_cert_file and tls_key_file: one needs the other")),
+    };
+    if let Some(path) = text_z_in(config.metrics_path)? {
+        builder = builder.metrics_path(path);
+    }
+    if let Some(workers) = count("workers", config.workers)?.some("workers")? {
+        builder = builder.workers(workers);
+    }
+    let builder = count("max_connections", config.max_connections)?.apply(
+        builder,
+        usize::MAX,
+        Builder::max_connections,
+    );
+    let builder = count("max_connections_per_ip", config.max_connections_per_ip)?.apply(
+        builder,
+        0,
+        Builder::max_connections_per_ip,
+    );
+    let builder = count("max_header_bytes", config.max_header_bytes)?.apply(
+        builder,
+        usize::MAX,
+        Builder::max_header_bytes,
+    );
+    let builder = count("max_body_bytes", config.max_body_bytes)?.apply(
+        builder,
+        usize::MAX,
+        Builder::max_body_bytes,
+    );
+    let forever = Duration::MAX;
+    let builder = millis("handshake_timeout_ms", config.handshake_timeout_ms)?.apply(
+        builder,
+        forever,
+        Builder::handshake_timeout,
+    );
+    let builder = millis("header_timeout_ms", config.header_timeout_ms)?.apply(
+        builder,
+        forever,
+        Builder::header_timeout,
+    );
+    let builder = millis("body_timeout_ms", config.body_timeout_ms)?.apply(
+        builder,
+        forever,
+        Builder::body_timeout,
+    );
+    let builder = millis("idle_timeout_ms", config.idle_timeout_ms)?.apply(
+        builder,
+        forever,
+        Builder::idle_timeout,
+    );
+    let builder = millis("write_timeout_ms", config.write_timeout_ms)?.apply(
+        builder,
+        forever,
+        Builder::write_timeout,
+    );
+    Ok(builder)
+}
+
+impl From<native::Error> for Error {
+    fn from(error: native::Error) -> Self {
+        let code = match error {
+            native::Error::Setting { .. } => LITHE_ERR_BAD_ARGUMENT,
+            _ => LITHE_ERR_IO,
+        };
+        Error::with(code, error)
+    }
+}
+
+fn stopped() -> Error {
+    Error::new(LITHE_ERR_SHUTTING_DOWN, c"the server is stopped")
+}
+
+/// Starts a server: when this returns, it is listening. It runs on threads of its own, which block
+/// all signals, until lithe_server_stop or lithe_server_free.
+///
+/// `config` may be NULL for the defaults. On an error `*server` is 0. Blocks for as long as the
+/// system takes to start threads and to read the files of the configuration. Errors: BAD_ARGUMENT
+/// for a setting that makes no sense, NOT_UTF8, IO when the address cannot be listened on or a file
+/// cannot be read.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_server_start(
+    config: *const lithe_server_config_t,
+    server: *mut lithe_server_t,
+) -> i32 {
+    boundary(|| {
+        let out = Out::new(server, 0)?;
+        let config = versioned_in(config)?.unwrap_or(lithe_server_config_t::DEFAULT);
+        log::keep_panics_quiet();
+        let server = signal::with_blocked(|| Server::start(&config))?;
+        out.put(handle::insert(server)?);
+        Ok(())
+    })
+}
+
+/// The port that the server listens on. Never blocks. Errors: BAD_HANDLE.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_server_port(server: lithe_server_t) -> i32 {
+    counting(|| Ok(handle::get::<Server>(server)?.address.port().into()))
+}
+
+/// The address that the server listens on, with its port, such as "127.0.0.1:8080".
+///
+/// The text is valid until lithe_server_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_server_address(
+    server: lithe_server_t,
+    address: *mut lithe_string_t,
+) -> i32 {
+    boundary(|| {
+        let out = Out::new(address, lithe_string_t::EMPTY)?;
+        out.put(lithe_string_t::new(&handle::get::<Server>(server)?.address_text));
+        Ok(())
+    })
+}
+
+/// Waits for the next request, for `timeout_ms` at most. The host answers it exactly once: with
+/// lithe_request_respond, lithe_ws_accept or lithe_sse_open; then, or instead, it ends the handle
+/// with lithe_request_free.
+///
+/// Several threads may wait; each request goes to one of them. On an error `*request` is 0. Blocks.
+/// Errors: BAD_HANDLE, BAD_ARGUMENT, TIMEOUT, SHUTTING_DOWN when the server is stopped.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_server_accept(
+    server: lithe_server_t,
+    request: *mut lithe_request_t,
+    timeout_ms: i32,
+) -> i32 {
+    boundary(|| {
+        let out = Out::new(request, 0)?;
+        let timeout = Timeout::from_millis(timeout_ms)?;
+        let server = handle::get::<Server>(server)?;
+        let request = server.inbox.take(timeout.duration()).map_err(|error| match error {
+            TakeError::Timeout => timed_out(),
+            TakeError::Closed => stopped(),
+        })?;
+        out.put(handle::insert(Request::new(request))?);
+        Ok(())
+    })
+}
+
+/// Parts from all clients kindly, and stops the server: takes no new connections, ends event
+/// streams with a time to come back after, closes WebSockets with 1001, and waits up to
+/// `timeout_ms` for the clients and the host to be done; then it cuts the rest.
+///
+/// Requests that came in before still reach lithe_server_accept meanwhile, so the threads that
+/// call it go on until it says SHUTTING_DOWN. `report` may be NULL. Blocks. Errors: BAD_HANDLE,
+/// BAD_ARGUMENT, SHUTTING_DOWN when the server is stopped already.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_server_drain(
+    server: lithe_server_t,
+    timeout_ms: i32,
+    report: *mut lithe_drain_report_t,
+) -> i32 {
+    boundary(|| {
+        let timeout = Timeout::from_millis(timeout_ms)?.duration().unwrap_or(Duration::MAX);
+        versioned_out(report, lithe_drain_report_t { size: 0, drained: 0, cut: 0 })?;
+        let DrainReport { drained, cut, .. } = handle::get::<Server>(server)?.drain(timeout)?;
+        let (drained, cut) = (drained as u64, cut as u64);
+        versioned_out(report, lithe_drain_report_t { size: 0, drained, cut })
+    })
+}
+
+/// Stops a server at once: cuts its connections and ends its threads. Whoever is blocked in
+/// lithe_server_accept gets SHUTTING_DOWN, as does every later call of it; whoever is blocked on
+/// a connection gets CLOSED. Does nothing when the server is stopped already.
+///
+/// The handle stays valid until lithe_server_free. Blocks until the threads have ended. Errors:
+/// BAD_HANDLE.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_server_stop(server: lithe_server_t) -> i32 {
+    boundary(|| {
+        handle::get::<Server>(server)?.stop();
+        Ok(())
+    })
+}
+
+/// Ends a server's handle, and stops the server if it runs. Handles of its requests and
+/// connections stay valid until they are freed, but nothing can be done with them any more.
+/// Blocks until the threads have ended. Errors: BAD_HANDLE.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_server_free(server: lithe_server_t) -> i32 {
+    boundary(|| {
+        handle::remove::<Server>(server)?.stop();
+        Ok(())
+    })
+}

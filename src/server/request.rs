@@ -1,0 +1,160 @@
+//! One request in the hands of a host program, which answers it exactly once.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::http::{HeaderMap, Method, Uri};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use crate::sse;
+use crate::ws::{Socket, UpgradeError, WebSocketUpgrade};
+
+/// A request, with its whole body. Dropped without an answer, it is answered with 503.
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) last_event_id: Option<String>,
+    /// The subprotocols offered by a WebSocket handshake; `None` for any other request.
+    pub(crate) protocols: Option<Vec<String>>,
+    pub(super) exchange: Exchange,
+}
+
+/// Why a request cannot be answered so.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+pub(crate) enum AnswerError {
+    #[error("the request was answered already")]
+    Answered,
+    #[error("the client has gone, or was told that the answer took too long")]
+    Gone,
+    #[error("the request is no WebSocket handshake")]
+    NotWebSocket,
+    #[error("{0}")]
+    Refused(UpgradeError),
+}
+
+impl Request {
+    /// Answers with a response.
+    pub(crate) fn respond(&self, response: Response) -> Result<(), AnswerError> {
+        let Open { answer, .. } = self.exchange.take()?;
+        answer.send(response).map_err(|_| AnswerError::Gone)
+    }
+
+    /// Answers a WebSocket handshake; the socket may be used at once. `configure` is only called
+    /// for a request that can be answered so.
+    pub(crate) fn accept_websocket(
+        &self,
+        configure: impl FnOnce(WebSocketUpgrade) -> WebSocketUpgrade,
+    ) -> Result<Socket, AnswerError> {
+        if self.protocols.is_none() {
+            return Err(AnswerError::NotWebSocket);
+        }
+        let Open { answer, upgrade } = self.exchange.take()?;
+        let upgrade = configure(*upgrade.ok_or(AnswerError::NotWebSocket)?);
+        // The connection's task belongs on the worker that serves the connection.
+        let _context = self.exchange.runtime.enter();
+        match upgrade.accept() {
+            Ok((socket, response)) => {
+                answer.send(response).map_err(|_| AnswerError::Gone)?;
+                Ok(socket)
+            }
+            Err(error) => {
+                // When the client has gone meanwhile there is nobody to tell.
+                let _ = answer.send(error.into_response());
+                Err(AnswerError::Refused(error))
+            }
+        }
+    }
+
+    /// Answers with an event stream.
+    pub(crate) fn open_events(&self, config: sse::Config) -> Result<sse::Sender, AnswerError> {
+        let Open { answer, .. } = self.exchange.take()?;
+        let (sender, events) = sse::channel_with(config);
+        answer.send(events.into_response()).map_err(|_| AnswerError::Gone)?;
+        Ok(sender)
+    }
+
+    /// Gives the request up: if it was not answered, it is answered with 503.
+    pub(crate) fn abandon(&self) {
+        // The handler notices that the sender is gone.
+        drop(self.exchange.take());
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        self.abandon();
+    }
+}
+
+/// What the host and the handler of the request share until the request is answered.
+pub(super) struct Exchange {
+    state: Arc<Mutex<State>>,
+    runtime: Handle,
+}
+
+enum State {
+    Open(Open),
+    Answered,
+    /// The client has gone, or the handler has answered by itself.
+    Gone,
+}
+
+/// What it takes to answer.
+struct Open {
+    answer: oneshot::Sender<Response>,
+    upgrade: Option<Box<WebSocketUpgrade>>,
+}
+
+impl Exchange {
+    /// To be called on the worker that serves the connection.
+    pub(super) fn new(
+        upgrade: Option<WebSocketUpgrade>,
+    ) -> (Exchange, HandlerGuard, oneshot::Receiver<Response>) {
+        let (sender, answer) = oneshot::channel();
+        let open = Open { answer: sender, upgrade: upgrade.map(Box::new) };
+        let state = Arc::new(Mutex::new(State::Open(open)));
+        let guard = HandlerGuard(state.clone());
+        (Exchange { state, runtime: Handle::current() }, guard, answer)
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        matches!(*lock(&self.state), State::Open(_))
+    }
+
+    fn take(&self) -> Result<Open, AnswerError> {
+        let mut state = lock(&self.state);
+        match std::mem::replace(&mut *state, State::Answered) {
+            State::Open(open) => Ok(open),
+            State::Answered => Err(AnswerError::Answered),
+            State::Gone => {
+                *state = State::Gone;
+                Err(AnswerError::Gone)
+            }
+        }
+    }
+}
+
+/// Held by the handler: when it ends without an answer from the host, everything of the connection
+/// is let go at once, however long the host keeps the request.
+pub(super) struct HandlerGuard(Arc<Mutex<State>>);
+
+impl Drop for HandlerGuard {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0);
+        if matches!(*state, State::Open(_)) {
+            let open = std::mem::replace(&mut *state, State::Gone);
+            drop(state);
+            drop(open);
+        }
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
