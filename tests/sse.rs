@@ -1,4 +1,5 @@
-//! Event streams over real sockets, served by plain `axum::serve`.
+//! Event streams over real sockets, served by plain `axum::serve` unless it says otherwise.
+#![cfg(feature = "sse")]
 
 #[path = "support/event_stream_parser.rs"]
 mod event_stream_parser;
@@ -91,12 +92,12 @@ async fn queued_events_arrive_in_one_chunk() {
     let mut response = raw_http::get(server, "/", "").await;
     let sender = senders.recv().await.unwrap();
     for _ in 0..3 {
-        for n in 0..500 {
+        for n in 0..10_000 {
             sender.try_send(n.to_string()).unwrap();
         }
         let events = EventStreamParser::new().feed(&within(response.chunk()).await.unwrap());
         let data: Vec<usize> = events.iter().map(|event| event.data.parse().unwrap()).collect();
-        assert_eq!(data, (0..500).collect::<Vec<_>>());
+        assert_eq!(data, (0..10_000).collect::<Vec<_>>());
     }
 }
 
@@ -352,4 +353,31 @@ async fn a_retry_is_the_first_that_a_client_hears() {
         events = parser.feed(&within(response.chunk()).await.unwrap());
     }
     assert_eq!((parser.reconnection_time, events[0].data.as_str()), (Some(700), "x"));
+}
+
+#[cfg(feature = "server")]
+#[tokio::test]
+async fn our_own_server_counts_events_and_their_bytes() {
+    use lithe::server::Server;
+    async fn three() -> Sse<impl Stream<Item = Event>> {
+        Sse::new(stream::iter(["1", "2", "3"].map(Event::new)))
+    }
+    let server = Server::builder().router(Router::new().route("/", get(three))).start().unwrap();
+
+    let mut response = raw_http::get(server.local_addr(), "/", "").await;
+    let coded = "1b\r\ndata: 1\n\ndata: 2\n\ndata: 3\n\n\r\n0\r\n\r\n";
+    while within(response.chunk()).await.is_some() {}
+    // The last bytes are counted after they are written.
+    within(async {
+        while server.connection_count() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let counted = server.metrics().sse;
+    assert_eq!((counted.messages_out, counted.bytes_out), (3, coded.len() as u64));
+
+    let (_client, response) = get_over_http2(server.local_addr()).await;
+    within(response.into_body().collect()).await.unwrap();
+    assert_eq!(server.metrics().sse.messages_out, 6);
 }

@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::connection::{Connection, InFlight};
 use super::limits::Limit;
-use crate::transport::Membership;
+use crate::transport::{Membership, Supervised};
 
 /// The bytes that make good for a second of waiting for a body.
 const BYTES_PER_SECOND: u64 = 500;
@@ -159,7 +159,7 @@ pin_project! {
     enum Content {
         Plain { #[pin] body: Body },
         // An endless one that stays with the HTTP library.
-        Endless { #[pin] body: Body, membership: Membership },
+        Endless { #[pin] body: Body, stream: Arc<dyn Supervised>, membership: Membership },
         // Stands for an endless one that the connection takes over when it is asked for.
         HandedOff,
     }
@@ -170,8 +170,13 @@ impl ResponseBody {
         ResponseBody { content: Content::Plain { body }, in_flight }
     }
 
-    pub(super) fn endless(body: Body, membership: Membership, in_flight: InFlight) -> Self {
-        ResponseBody { content: Content::Endless { body, membership }, in_flight }
+    pub(super) fn endless(
+        body: Body,
+        stream: Arc<dyn Supervised>,
+        membership: Membership,
+        in_flight: InFlight,
+    ) -> Self {
+        ResponseBody { content: Content::Endless { body, stream, membership }, in_flight }
     }
 
     pub(super) fn handed_off(in_flight: InFlight) -> Self {
@@ -190,12 +195,13 @@ impl http_body::Body for ResponseBody {
         let this = self.project();
         match this.content.project() {
             ContentProjection::Plain { body } => body.poll_frame(cx),
-            ContentProjection::Endless { body, membership } => {
+            ContentProjection::Endless { body, stream, membership } => {
                 let frame = ready!(body.poll_frame(cx));
                 if let Some(Ok(frame)) = &frame
                     && let Some(data) = frame.data_ref()
                 {
                     membership.traffic().sent(data.len() as u64);
+                    membership.traffic().queued(stream.take_messages());
                 }
                 Poll::Ready(frame)
             }

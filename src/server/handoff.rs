@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use super::connection::{Connection, Signal};
-use crate::transport::{self, Membership, Stream, scratch};
+use crate::transport::{self, Membership, Stream, Supervised, scratch};
 
 /// How many bytes a client may send on a stream that only goes to it.
 const MAX_DISCARDED: usize = 64 * 1024;
@@ -69,6 +69,7 @@ impl HandOff {
 /// An endless body, with its place in the registry.
 pub(super) struct EventStream {
     pub(super) body: Body,
+    pub(super) stream: Arc<dyn Supervised>,
     pub(super) membership: Membership,
     /// Whether in chunked coding (RFC 9112 §7.1), or to the end of the connection for HTTP/1.0.
     pub(super) chunked: bool,
@@ -81,10 +82,11 @@ impl EventStream {
         io: Stream,
         connection: Arc<Connection>,
     ) -> impl Future<Output = ()> + Send {
-        let EventStream { body, membership, chunked } = self;
+        let EventStream { body, stream, membership, chunked } = self;
         Writer {
             io,
             body,
+            stream,
             membership,
             connection,
             unsent: Vec::new(),
@@ -100,6 +102,8 @@ impl EventStream {
 struct Writer {
     io: Stream,
     body: Body,
+    /// Counts the events in the body.
+    stream: Arc<dyn Supervised>,
     membership: Membership,
     connection: Arc<Connection>,
     /// What the kernel has not taken of the last piece.
@@ -165,6 +169,7 @@ impl Writer {
                     Bytes::new()
                 }
             };
+            self.membership.traffic().queued(self.stream.take_messages());
             scratch::with_output(|output| {
                 self.encode(&piece, output);
                 self.write_first(cx, output)

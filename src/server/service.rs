@@ -216,17 +216,17 @@ impl AnswerContext {
         let Some(EndlessBody(stream)) = endless else {
             return Response::from_parts(head, ResponseBody::plain(body, in_flight));
         };
-        let membership = Supervision(connection.clone()).enter(Kind::Sse, stream);
+        let membership = Supervision(connection.clone()).enter(Kind::Sse, stream.clone());
         let request_is_read = self.body_outcome.as_ref().is_none_or(|outcome| outcome.is_read());
         let is_http1 = matches!(self.version, Version::HTTP_10 | Version::HTTP_11);
         let is_framed = head.headers.contains_key(header::CONTENT_LENGTH);
         if !is_http1 || !request_is_read || is_framed || body.is_end_stream() {
-            let body = ResponseBody::endless(body, membership, in_flight);
+            let body = ResponseBody::endless(body, stream, membership, in_flight);
             return Response::from_parts(head, body);
         }
         head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         let chunked = self.version == Version::HTTP_11;
-        connection.hand_off.put(EventStream { body, membership, chunked });
+        connection.hand_off.put(EventStream { body, stream, membership, chunked });
         Response::from_parts(head, ResponseBody::handed_off(in_flight))
     }
 }

@@ -40,7 +40,7 @@ pub(super) struct Connection(pub(super) Arc<Queue>);
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.0.disconnect();
+        self.0.abort();
     }
 }
 
@@ -115,10 +115,13 @@ where
             return;
         }
         let mut batch = Vec::new();
-        let mut ended = false;
+        let (mut messages, mut ended) = (0, false);
         while batch.len() < MAX_FRAME {
             match events.as_mut().poll_next(cx).map(|item| item.map(IntoEvent::into_event)) {
-                Poll::Ready(Some(Ok(event))) => event.append_to(&mut batch),
+                Poll::Ready(Some(Ok(event))) => {
+                    event.append_to(&mut batch);
+                    messages += 1;
+                }
                 Poll::Ready(Some(Err(error))) => {
                     *this.failure = Some(Failure { error: error.into(), announced: false });
                     ended = true;
@@ -131,7 +134,7 @@ where
             }
         }
         if !batch.is_empty() {
-            this.connection.0.push(batch);
+            this.connection.0.push(batch, messages);
         }
         if ended {
             this.events.set(None);

@@ -51,6 +51,8 @@ struct State {
     outbox: Outbox,
     /// Bytes that the body has handed on, but that the transport may not have taken yet.
     handed_on: usize,
+    /// Events queued that the server has not counted yet.
+    messages: u64,
     phase: Phase,
     /// Whether a sender waits for room.
     starved: bool,
@@ -73,6 +75,7 @@ impl Queue {
         let state = State {
             outbox: Outbox::new(limit),
             handed_on: 0,
+            messages: 0,
             phase: Phase::Open,
             starved: false,
             body: None,
@@ -188,32 +191,44 @@ impl Queue {
     }
 
     /// Queues for the body itself, which knows on its own how much to take.
-    pub(super) fn push(&self, bytes: Vec<u8>) {
-        self.lock().outbox.push_owned(bytes);
+    pub(super) fn push(&self, events: Vec<u8>, messages: u64) {
+        let mut state = self.lock();
+        state.outbox.push_owned(events);
+        state.messages += messages;
     }
 
     /// Ends the stream after what is queued.
     pub(super) fn close(&self) {
-        self.end(|state| state.phase = Phase::Closed);
+        self.end(|_| {});
     }
 
-    /// Ends the stream and forgets what is queued: the body is gone.
-    pub(super) fn disconnect(&self) {
-        self.end(|state| {
-            state.phase = Phase::Closed;
-            forget_queued(state);
-        });
-    }
-
-    fn end(&self, change: impl FnOnce(&mut State)) {
+    /// Breaks the stream off, or forgets what the client will not take any more, if it is gone.
+    pub(super) fn abort(&self) {
         let mut state = self.lock();
-        if state.phase == Phase::Aborted {
-            return;
+        let was_open = state.phase == Phase::Open;
+        state.phase = Phase::Aborted;
+        state.handed_on = 0;
+        let wakers = state.outbox.discard();
+        debug_assert!(wakers.is_empty(), "senders wait by `Queue::changed`");
+        self.ended(state, was_open);
+    }
+
+    /// Turns an open stream into one that takes nothing more.
+    fn end(&self, last_words: impl FnOnce(&mut Outbox)) {
+        let mut state = self.lock();
+        if state.phase == Phase::Open {
+            last_words(&mut state.outbox);
+            state.phase = Phase::Closed;
+            self.ended(state, true);
         }
-        change(&mut state);
+    }
+
+    fn ended(&self, mut state: MutexGuard<'_, State>, just_now: bool) {
         let body = state.body.take();
         drop(state);
-        self.tell_senders();
+        if just_now {
+            self.tell_senders();
+        }
         if let Some(body) = body {
             body.wake();
         }
@@ -275,17 +290,12 @@ fn push_and_wake(mut state: MutexGuard<'_, State>, piece: Piece) {
         Piece::Owned(bytes) => state.outbox.push_owned(bytes),
         Piece::Shared(bytes) => state.outbox.push_shared(bytes),
     }
+    state.messages += 1;
     let body = state.body.take();
     drop(state);
     if let Some(body) = body {
         body.wake();
     }
-}
-
-fn forget_queued(state: &mut State) {
-    let wakers = state.outbox.discard();
-    debug_assert!(wakers.is_empty(), "senders wait by `Queue::changed`");
-    state.handed_on = 0;
 }
 
 /// The error by which a body is broken off.
@@ -295,12 +305,7 @@ pub(super) struct Aborted;
 
 impl Supervised for Queue {
     fn drain(&self, retry: Duration) {
-        self.end(|state| {
-            if state.phase == Phase::Open {
-                state.outbox.push_owned(Event::default().retry(retry).into_vec());
-                state.phase = Phase::Closed;
-            }
-        });
+        self.end(|outbox| outbox.push_owned(Event::default().retry(retry).into_vec()));
     }
 
     fn close(&self, _code: u16, _reason: &str) {
@@ -308,14 +313,15 @@ impl Supervised for Queue {
     }
 
     fn abort(&self) {
-        self.end(|state| {
-            state.phase = Phase::Aborted;
-            forget_queued(state);
-        });
+        Queue::abort(self);
     }
 
     fn queued_bytes(&self) -> usize {
         Queue::queued_bytes(self)
+    }
+
+    fn take_messages(&self) -> u64 {
+        std::mem::take(&mut self.lock().messages)
     }
 }
 

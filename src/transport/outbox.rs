@@ -23,6 +23,10 @@ const SMALL: usize = 8 * 1024;
 /// Up to this size, small pieces that follow each other share a chunk.
 const JOINED: usize = 32 * 1024;
 
+/// Chunks from this size on are not copied to join others.
+#[cfg(feature = "sse")]
+const LARGE: usize = 64 * 1024;
+
 #[derive(Debug)]
 enum Chunk {
     Owned(Vec<u8>),
@@ -114,39 +118,30 @@ impl Outbox {
         }
     }
 
-    /// Takes chunks from the front, joined into one piece of at most `max` bytes, but at least
-    /// one chunk whole. A single chunk is not copied; large ones are not joined to others. Does
-    /// not count as written yet.
+    /// Takes chunks from the front, joined into one piece of at most `max` bytes. A single chunk,
+    /// or one too large to be worth a copy, is taken as it is. Does not count as written yet.
     #[cfg(feature = "sse")]
     pub(crate) fn take_merged(&mut self, max: usize) -> Option<Bytes> {
         let mut len = 0;
-        let mut count = 0;
-        for chunk in &self.chunks {
-            let next = chunk.bytes().len();
-            if count > 0 && (next >= SMALL || len + next > max) {
-                break;
+        let joined = self.chunks.iter().take_while(|chunk| {
+            len += chunk.bytes().len();
+            chunk.bytes().len() < LARGE && len <= max
+        });
+        let joined = joined.count();
+        let piece = if joined > 1 {
+            let len = self.chunks.iter().take(joined).map(|chunk| chunk.bytes().len()).sum();
+            let mut piece = Vec::with_capacity(len);
+            for chunk in self.chunks.drain(..joined) {
+                piece.extend_from_slice(chunk.bytes());
             }
-            len += next;
-            count += 1;
-            if next >= SMALL {
-                break;
-            }
-        }
-        let first = self.chunks.pop_front()?;
-        let merged = if count == 1 {
-            first.into_bytes()
+            Bytes::from(piece)
         } else {
-            let mut merged = Vec::with_capacity(len);
-            merged.extend_from_slice(first.bytes());
-            for chunk in self.chunks.drain(..count - 1) {
-                merged.extend_from_slice(chunk.bytes());
-            }
-            Bytes::from(merged)
+            self.chunks.pop_front()?.into_bytes()
         };
         if self.chunks.is_empty() {
             self.chunks = VecDeque::new();
         }
-        Some(merged)
+        Some(piece)
     }
 
     /// Whether so much is written that senders who wait for room may go on.

@@ -50,6 +50,11 @@ pub trait Supervised: Send + Sync {
 
     /// Bytes that wait to be sent.
     fn queued_bytes(&self) -> usize;
+
+    /// Messages queued since this was last called. None for a stream that counts them itself.
+    fn take_messages(&self) -> u64 {
+        0
+    }
 }
 
 /// Messages and payload bytes that went through the streams of one kind.

@@ -42,14 +42,14 @@ fn poll_once(body: &mut Pin<Box<Body>>, waker: &Waker) -> Poll<Option<Bytes>> {
 #[tokio::test]
 async fn queued_events_leave_in_one_frame() {
     let (events, response) = channel();
-    for n in 0..100 {
+    for n in 0..10_000 {
         events.try_send(format!("{n}")).unwrap();
     }
     let broadcast = Event::new("to all").encode();
     events.try_send_encoded(broadcast.clone()).unwrap();
     events.try_send("last").unwrap();
 
-    let expected: String = (0..100).map(|n| format!("data: {n}\n\n")).collect();
+    let expected: String = (0..10_000).map(|n| format!("data: {n}\n\n")).collect();
     let mut body = Box::pin(response.into_body());
     let bytes = frame(&mut body).await.unwrap().unwrap();
     assert_eq!(bytes, format!("{expected}data: to all\n\ndata: last\n\n"));
@@ -271,6 +271,20 @@ async fn a_drained_stream_is_dropped() {
     assert_eq!(frame(&mut body).await.unwrap().unwrap(), "retry: 1000\n\n");
     assert_eq!(Arc::strong_count(&held), 1);
     assert!(frame(&mut body).await.is_none());
+}
+
+#[tokio::test]
+async fn a_server_can_count_the_events() {
+    let (events, response) = channel();
+    let queue = response.supervised();
+    events.try_send("1").unwrap();
+    events.try_send_encoded(Event::new("2").encode()).unwrap();
+    assert_eq!((queue.take_messages(), queue.take_messages()), (2, 0));
+
+    let response = Sse::new(stream::iter(["1", "2", "3"].map(Event::new)));
+    let queue = response.supervised();
+    frame(&mut Box::pin(response.into_body())).await.unwrap().unwrap();
+    assert_eq!(queue.take_messages(), 3);
 }
 
 #[test]
