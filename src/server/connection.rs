@@ -243,7 +243,8 @@ impl Drop for InFlight {
 impl Watch for Connection {
     fn read(&self, len: usize) {
         self.traffic(Kind::Http).received(0, len as u64);
-        if self.head_since.load(Relaxed) == 0
+        if len > 0
+            && self.head_since.load(Relaxed) == 0
             && self.in_flight.load(Relaxed) == 0
             && !self.is_multiplexed()
         {

@@ -187,10 +187,8 @@ async fn http1(connection: &Arc<Connection>, timer: Pin<&mut Timer>, io: HttpStr
         }
         return;
     }
-    if answer_408 && stream.write_all(REQUEST_TIMEOUT).await.is_err() {
-        return;
-    }
-    let _ = tokio::time::timeout(LINGER, linger_on(&mut stream)).await;
+    let last_words = if answer_408 { REQUEST_TIMEOUT } else { b"" };
+    let _ = tokio::time::timeout(LINGER, part(&mut stream, last_words)).await;
 }
 
 /// Counts what went wrong; says whether the peer is to be told by the HTTP library's own answer.
@@ -203,7 +201,9 @@ fn failed(connection: &Connection, error: &hyper::Error) -> bool {
     error.is_parse()
 }
 
-async fn linger_on(stream: &mut Stream) -> std::io::Result<()> {
+/// Closes a connection on which the peer may still be sending.
+async fn part(stream: &mut Stream, last_words: &[u8]) -> std::io::Result<()> {
+    stream.write_all(last_words).await?;
     stream.shutdown().await?;
     let mut rest = [0; 4096];
     while stream.read(&mut rest).await? > 0 {}

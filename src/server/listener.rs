@@ -4,14 +4,14 @@ use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener, ToSocketAddrs};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 
 use super::connection::Connection;
-use super::limits::Verdict;
+use super::limits::{Limit, Verdict};
 use super::shared::Shared;
 use super::worker::Worker;
 use super::{Error, driver};
@@ -20,6 +20,9 @@ use super::{Error, driver};
 const BACKLOG: i32 = 4096;
 /// How long accepting rests when the system has run out of something, at first and at most.
 const REST: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// How often refusals are reported.
+const REPORT: Duration = Duration::from_secs(10);
 
 /// Listens on the first address of that name that can be listened on.
 pub(super) fn bind(address: &str) -> Result<StdListener, Error> {
@@ -59,7 +62,8 @@ pub(super) fn run(
     let handles: Vec<Handle> = workers.iter().map(|worker| worker.handle.clone()).collect();
     let first = handles[0].clone();
     let _context = first.enter();
-    let acceptor = Acceptor { shared: shared.clone(), workers: handles };
+    let acceptor =
+        Acceptor { shared: shared.clone(), workers: handles, refusals: 0, reported: None };
     first.spawn(acceptor.run(TcpListener::from_std(listener)?));
     Ok(())
 }
@@ -67,11 +71,15 @@ pub(super) fn run(
 struct Acceptor {
     shared: Arc<Shared>,
     workers: Vec<Handle>,
+    /// How many refusals there were since they were last reported.
+    refusals: usize,
+    reported: Option<Instant>,
 }
 
 impl Acceptor {
-    async fn run(self, listener: TcpListener) {
-        let mut stopped = pin!(self.shared.shutdown.stopping());
+    async fn run(mut self, listener: TcpListener) {
+        let shared = self.shared.clone();
+        let mut stopped = pin!(shared.shutdown.stopping());
         let mut rest = REST.0;
         loop {
             let accepted = tokio::select! {
@@ -103,8 +111,19 @@ impl Acceptor {
         self.shared.shutdown.stopped_accepting();
     }
 
+    /// Warns of refusals, but not of each: there may be very many.
+    fn report_refusal(&mut self, peer: SocketAddr, limit: Limit) {
+        tracing::debug!(%peer, limit = limit.name(), "connection refused");
+        self.refusals += 1;
+        if self.reported.is_none_or(|reported| reported.elapsed() > REPORT) {
+            tracing::warn!(count = self.refusals, limit = limit.name(), "refusing connections");
+            self.reported = Some(Instant::now());
+            self.refusals = 0;
+        }
+    }
+
     /// Takes the connections that the kernel has established already and would reset.
-    fn take_rest(&self, listener: &TcpListener) {
+    fn take_rest(&mut self, listener: &TcpListener) {
         let waker = std::task::Waker::noop();
         let mut cx = std::task::Context::from_waker(waker);
         while let std::task::Poll::Ready(Ok((socket, peer))) = listener.poll_accept(&mut cx) {
@@ -113,18 +132,23 @@ impl Acceptor {
     }
 
     /// Hands a connection to the worker with the fewest.
-    fn take(&self, socket: TcpStream, peer: SocketAddr) {
-        let shared = &self.shared;
+    fn take(&mut self, socket: TcpStream, peer: SocketAddr) {
+        let shared = self.shared.clone();
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let worker = shared.admission.worker();
         let verdict = shared.admission.enter(&shared.config, peer.ip(), worker);
         shared.stats[0].accepted(verdict);
         let refused = match verdict {
             Verdict::Serve => None,
-            Verdict::Refuse(limit) => Some(limit),
-            Verdict::Close(_) => return,
+            Verdict::Refuse(limit) | Verdict::Close(limit) => {
+                self.report_refusal(peer, limit);
+                Some(limit)
+            }
         };
-        let connection = Connection::new(shared.clone(), worker, peer, refused);
+        if matches!(verdict, Verdict::Close(_)) {
+            return;
+        }
+        let connection = Connection::new(shared, worker, peer, refused);
         #[cfg(not(target_os = "linux"))]
         let _ = socket.set_nodelay(true);
         if worker == 0 {

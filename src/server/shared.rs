@@ -1,6 +1,6 @@
 //! What all connections of a server share.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -22,6 +22,9 @@ const MIN_BUFFER: usize = 8 * 1024;
 /// How much hyper reads or keeps to write at a time, where the limit on heads does not ask for
 /// more.
 const BUFFER: usize = 64 * 1024;
+
+/// After how long an HTTP/2 connection is asked for a sign of life, and given up without one.
+const PING: Duration = Duration::from_secs(20);
 
 pub(super) struct Shared {
     pub(super) config: Config,
@@ -63,7 +66,7 @@ impl Shared {
 
     /// The time that [`now`](Self::now) counts as `millis`.
     pub(super) fn instant(&self, millis: u64) -> Instant {
-        self.started + std::time::Duration::from_millis(millis)
+        self.started + Duration::from_millis(millis)
     }
 }
 
@@ -81,8 +84,9 @@ fn http2(config: &Config) -> http2::Builder<TokioExecutor> {
     http.timer(TokioTimer::new())
         .enable_connect_protocol()
         .max_concurrent_streams(256)
+        .max_send_buf_size(BUFFER)
         .max_header_list_size(u32::try_from(config.max_header_bytes).unwrap_or(u32::MAX))
-        .keep_alive_interval(std::time::Duration::from_secs(20))
-        .keep_alive_timeout(std::time::Duration::from_secs(20));
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PING);
     http
 }
