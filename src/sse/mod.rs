@@ -5,6 +5,9 @@
 //! threads without a runtime. What is queued leaves in one write, an idle stream holds no buffer,
 //! and a client that does not read slows its senders down instead of filling the memory.
 //!
+//! An `EventSource` reconnects whenever a stream ends, with the identifier of the last event it
+//! saw ([`LastEventId`]); answer it with 204 No Content to make it stop.
+//!
 //! ```
 //! use std::time::Duration;
 //!

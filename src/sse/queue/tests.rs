@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 
-use super::super::{Config, SendError, channel, channel_with};
+use super::super::{Config, Event, SendError, channel, channel_with};
 
 /// Room for one of [`LARGE`] and nothing else.
 fn small_queue() -> Config {
@@ -30,6 +30,25 @@ async fn send_waits_for_room() {
     let next = body.frame().await.unwrap().unwrap().into_data().unwrap();
     assert_eq!(next, "data: next\n\n");
     waiting.await.unwrap().unwrap();
+}
+
+/// A queue of several frames, whose first ones leave it more than half full.
+#[tokio::test]
+async fn a_sender_waits_until_half_of_the_queue_is_taken() {
+    let event = Event::new("x".repeat(100 * 1024)).encode();
+    let (events, response) = channel_with(Config::default().send_queue(10 * event.len()));
+    let mut body = Box::pin(response.into_body());
+    for _ in 0..10 {
+        events.try_send_encoded(event.clone()).unwrap();
+    }
+    let mut waiting = Box::pin(events.send_encoded(event.clone()));
+    for _ in 0..5 {
+        assert!(waiting.as_mut().now_or_never().is_none());
+        body.frame().await.unwrap().unwrap();
+    }
+    assert!(waiting.as_mut().now_or_never().is_none());
+    body.frame().await.unwrap().unwrap();
+    waiting.now_or_never().expect("half of the queue is taken").unwrap();
 }
 
 #[tokio::test]
