@@ -86,7 +86,7 @@ async fn a_burst_comes_back_in_order() {
     for i in 0..10_000 {
         assert_eq!(stream.next().await.unwrap().unwrap(), Wire::text(i.to_string()));
     }
-    sender.await.unwrap();
+    drop(sender.await.unwrap());
 }
 
 #[tokio::test]

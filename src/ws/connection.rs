@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::codec::{CloseCode as Code, Decoder, Item, ProtocolError};
-use super::shared::{Shared, Signals, Tie};
+use super::shared::{Shared, Tie};
 use super::{CloseCode, Config};
 use crate::transport::{Limit, Membership, Stream, WriteQueue, scratch};
 
@@ -48,7 +49,7 @@ impl<H: Future<Output = ()>> Connection<H> {
         prefix: Bytes,
         decoder: Decoder,
         shared: Tie,
-        config: &Config,
+        config: Arc<Config>,
         membership: Option<Membership>,
         handler: Option<H>,
     ) -> Self {
@@ -132,11 +133,14 @@ enum Phase {
 
 struct Link {
     stream: Stream,
-    prefix: Bytes,
+    /// What was read with the handshake. A copy: even an empty `Bytes` keeps the buffer of the HTTP
+    /// library in memory.
+    prefix: Option<Box<[u8]>>,
     decoder: Decoder,
     unsent: WriteQueue,
     phase: Phase,
-    signals: Signals,
+    /// How many bytes may be read; 0 while the application is behind.
+    room: usize,
     /// The last read was held up by the application, not by the socket.
     held_up: bool,
     /// Our direction was shut down.
@@ -147,7 +151,7 @@ struct Link {
     over: bool,
     alive: Liveness,
     rate: Option<Box<Rate>>,
-    close_timeout: Duration,
+    config: Arc<Config>,
     membership: Option<Membership>,
 }
 
@@ -156,24 +160,23 @@ impl Link {
         stream: Stream,
         prefix: Bytes,
         decoder: Decoder,
-        config: &Config,
+        config: Arc<Config>,
         membership: Option<Membership>,
     ) -> Self {
-        let room = config.receive_queue;
         Link {
             stream,
-            prefix,
+            prefix: (!prefix.is_empty()).then(|| prefix.as_ref().into()),
             decoder,
             unsent: WriteQueue::default(),
             phase: Phase::New,
-            signals: Signals { room, abort: false, closing: false, queued_messages: 0 },
+            room: config.receive_queue,
             held_up: false,
             shut: false,
             peer_shut: false,
             over: false,
-            alive: Liveness::new(config),
+            alive: Liveness::new(&config),
             rate: config.max_messages_per_second.map(|limit| Box::new(Rate::new(limit))),
-            close_timeout: config.close_timeout,
+            config,
             membership,
         }
     }
@@ -188,12 +191,12 @@ impl Link {
         if self.phase == Phase::New {
             shared.attach(cx.waker());
             self.phase = Phase::Open;
-            self.arm(cx, timer.as_mut(), self.alive.next_tick());
+            self.arm(cx, timer.as_mut(), self.alive.next_tick(&self.config));
         }
         if timer.is_elapsed() {
             self.on_timer(cx, shared, timer.as_mut());
         }
-        self.held_up = self.signals.room == 0;
+        self.held_up = self.room == 0;
         if self.held_up || self.peer_shut || self.over {
             return Poll::Pending;
         }
@@ -237,12 +240,11 @@ impl Link {
     }
 
     fn poll_decode(&mut self, cx: &mut Context<'_>, batch: &mut Vec<Item>) -> Poll<Read> {
-        if !self.prefix.is_empty() {
-            let mut prefix = std::mem::take(&mut self.prefix).to_vec();
+        if let Some(mut prefix) = self.prefix.take() {
             return Poll::Ready(self.decode(&mut prefix, batch));
         }
         scratch::with_input(|buffer| {
-            let window = self.signals.room.min(buffer.len());
+            let window = self.room.min(buffer.len());
             let mut input = ReadBuf::new(&mut buffer[..window]);
             match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut input)) {
                 Ok(()) if input.filled().is_empty() => Poll::Ready(Read::End(None)),
@@ -294,15 +296,16 @@ impl Link {
     ) -> Poll<End> {
         let (mut written, mut blocked) = (0, false);
         loop {
-            self.signals = shared.exchange(written, &mut self.unsent);
-            self.count(written);
-            if self.signals.abort || self.over {
+            let signals = shared.exchange(written, &mut self.unsent);
+            self.room = signals.room;
+            self.count(written, signals.queued_messages);
+            if signals.abort || self.over {
                 shared.lost("connection aborted");
                 return Poll::Ready(End);
             }
-            if self.signals.closing && self.phase == Phase::Open {
+            if signals.closing && self.phase == Phase::Open {
                 self.phase = Phase::Closing;
-                self.arm(cx, timer.as_mut(), Some(self.close_timeout));
+                self.arm(cx, timer.as_mut(), Some(self.config.close_timeout));
             }
             if blocked || self.unsent.is_empty() {
                 break;
@@ -339,10 +342,10 @@ impl Link {
         Poll::Pending
     }
 
-    fn count(&self, written: usize) {
+    fn count(&self, written: usize, queued: u64) {
         let Some(membership) = &self.membership else { return };
-        if self.signals.queued_messages > 0 {
-            membership.traffic().queued(self.signals.queued_messages);
+        if queued > 0 {
+            membership.traffic().queued(queued);
         }
         if written > 0 {
             membership.traffic().sent(written as u64);
@@ -351,12 +354,12 @@ impl Link {
 
     /// Whether reading was held up and is not any more.
     fn can_read_on(&self) -> bool {
-        self.held_up && self.signals.room > 0
+        self.held_up && self.room > 0
     }
 
     fn linger(&mut self, cx: &mut Context<'_>, timer: Pin<&mut Sleep>) {
         self.phase = Phase::Lingering;
-        self.arm(cx, timer, Some(self.close_timeout));
+        self.arm(cx, timer, Some(self.config.close_timeout));
     }
 
     fn on_timer(&mut self, cx: &mut Context<'_>, shared: &Shared, timer: Pin<&mut Sleep>) {
@@ -367,8 +370,8 @@ impl Link {
                 self.over = true;
             }
             Phase::Open => {
-                let held_up = self.signals.room == 0;
-                match self.alive.tick(held_up, !self.unsent.is_empty()) {
+                let held_up = self.room == 0;
+                match self.alive.tick(&self.config, held_up, !self.unsent.is_empty()) {
                     Verdict::Alive => {}
                     Verdict::Ask => shared.ping(),
                     Verdict::Idle => {
@@ -383,7 +386,7 @@ impl Link {
                         return;
                     }
                 }
-                self.arm(cx, timer, self.alive.next_tick());
+                self.arm(cx, timer, self.alive.next_tick(&self.config));
             }
         }
     }
@@ -416,9 +419,8 @@ enum Read {
 
 /// Whether the peer is still there, judged each time the timer fires and not on every message.
 struct Liveness {
-    ping_interval: Option<Duration>,
-    peer_timeout: Duration,
-    idle: Option<Box<(Duration, Instant)>>,
+    /// When the last message came, if that matters.
+    active: Option<Box<Instant>>,
     /// Something came in since the last tick.
     heard: bool,
     /// The socket took something since the last tick.
@@ -437,9 +439,7 @@ enum Verdict {
 impl Liveness {
     fn new(config: &Config) -> Self {
         Liveness {
-            ping_interval: config.ping_interval,
-            peer_timeout: config.peer_timeout,
-            idle: config.idle_timeout.map(|after| Box::new((after, Instant::now()))),
+            active: config.idle_timeout.map(|_| Box::new(Instant::now())),
             heard: false,
             progressed: false,
             asked: None,
@@ -448,29 +448,31 @@ impl Liveness {
 
     /// A message came in.
     fn active(&mut self) {
-        if let Some(idle) = &mut self.idle {
-            idle.1 = Instant::now();
+        if let Some(active) = &mut self.active {
+            **active = Instant::now();
         }
     }
 
-    fn next_tick(&self) -> Option<Duration> {
-        let idle = self.idle.as_ref().map(|idle| idle.0.saturating_sub(idle.1.elapsed()));
+    fn next_tick(&self, config: &Config) -> Option<Duration> {
+        let idle = config.idle_timeout.zip(self.active.as_deref());
+        let idle = idle.map(|(timeout, active)| timeout.saturating_sub(active.elapsed()));
         let ping = match self.asked {
-            Some(at) => Some(self.peer_timeout.saturating_sub(at.elapsed())),
-            None => self.ping_interval,
+            Some(at) => Some(config.peer_timeout.saturating_sub(at.elapsed())),
+            None => config.ping_interval,
         };
         idle.into_iter().chain(ping).min()
     }
 
     /// `held_up`: the socket was not read, which is not the peer's fault. `unsent`: bytes wait for
     /// the socket.
-    fn tick(&mut self, held_up: bool, unsent: bool) -> Verdict {
-        if self.idle.as_ref().is_some_and(|idle| idle.1.elapsed() >= idle.0) {
+    fn tick(&mut self, config: &Config, held_up: bool, unsent: bool) -> Verdict {
+        let idle = config.idle_timeout.zip(self.active.as_deref());
+        if idle.is_some_and(|(timeout, active)| active.elapsed() >= timeout) {
             return Verdict::Idle;
         }
         let heard = std::mem::take(&mut self.heard) || held_up;
         let progressed = std::mem::take(&mut self.progressed) || !unsent;
-        if (heard && progressed) || self.ping_interval.is_none() {
+        if (heard && progressed) || config.ping_interval.is_none() {
             self.asked = None;
             return Verdict::Alive;
         }
@@ -479,7 +481,7 @@ impl Liveness {
                 self.asked = Some(Instant::now());
                 Verdict::Ask
             }
-            Some(at) if at.elapsed() >= self.peer_timeout => Verdict::Dead,
+            Some(at) if at.elapsed() >= config.peer_timeout => Verdict::Dead,
             Some(_) => Verdict::Alive,
         }
     }

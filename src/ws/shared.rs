@@ -30,7 +30,7 @@ pub(crate) struct Shared {
     encoder: Encoder,
     receive_queue: usize,
     #[cfg(feature = "deflate")]
-    deflater: Option<Mutex<Deflater>>,
+    deflater: Option<Box<Mutex<Deflater>>>,
     protocol: Option<Box<str>>,
 }
 
@@ -40,10 +40,10 @@ struct State {
     /// Set while the socket is not read because `inbound` is full.
     read_paused: bool,
     reader: Option<Waker>,
-    blocked_readers: usize,
+    blocked_readers: u32,
 
     outbox: Outbox,
-    blocked_senders: usize,
+    blocked_senders: u32,
     /// Bytes of pongs in the outbox, at most.
     replies: usize,
     /// Messages queued since the task last asked.
@@ -55,7 +55,7 @@ struct State {
     abort: bool,
 
     /// Set when a close frame was queued or the connection broke: nothing can be sent any more.
-    closing: Option<Closed>,
+    closing: Option<Box<Closed>>,
     /// Set when this side closed: what still comes in is of no interest.
     closed_here: bool,
     /// `closing` is final.
@@ -138,7 +138,7 @@ impl Shared {
             },
             receive_queue: config.receive_queue.max(1),
             #[cfg(feature = "deflate")]
-            deflater: deflater.map(Mutex::new),
+            deflater: deflater.map(|deflater| Box::new(Mutex::new(deflater))),
             protocol,
         })
     }
@@ -303,7 +303,8 @@ impl Shared {
         }
         let reason = &reason[..reason.floor_char_boundary(123)];
         state.queue_close(&self.encoder, Some((code.get().into(), reason)));
-        state.closing = Some(Closed { code: code.get(), reason: reason.into(), clean: false });
+        let (code, reason) = (code.get(), reason.into());
+        state.closing = Some(Box::new(Closed { code, reason, clean: false }));
         state.closed_here = true;
         state.inbound = VecDeque::new();
         state.inbound_bytes = 0;
@@ -319,7 +320,7 @@ impl Shared {
     pub(crate) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Closed> {
         let mut state = self.lock();
         match (&state.closing, state.ended) {
-            (Some(closed), true) => Poll::Ready(closed.clone()),
+            (Some(closed), true) => Poll::Ready(Closed::clone(closed)),
             _ => {
                 if !state.waiting_for_end.iter().any(|waker| waker.will_wake(cx.waker())) {
                     state.waiting_for_end.push(cx.waker().clone());
@@ -358,7 +359,7 @@ impl Shared {
                 return Ok(message);
             }
             if let Some(closed) = &state.closing {
-                return Err(RecvError::Closed(closed.clone()));
+                return Err(RecvError::Closed(Closed::clone(closed)));
             }
             if expired {
                 return Err(RecvError::Timeout);
@@ -386,7 +387,7 @@ impl Shared {
 
     pub(crate) fn closed(&self) -> Option<Closed> {
         let state = self.lock();
-        state.closing.clone().filter(|_| state.ended)
+        state.closing.as_deref().filter(|_| state.ended).cloned()
     }
 }
 
@@ -489,7 +490,7 @@ impl Shared {
                 let answer = close.as_ref().map(|(code, _)| (*code, ""));
                 state.queue_close(&self.encoder, answer);
                 let (code, reason) = close.map_or((1005, "".into()), |(c, r)| (c.into(), r));
-                state.closing = Some(Closed { code, reason, clean: true });
+                state.closing = Some(Box::new(Closed { code, reason, clean: true }));
             }
         }
         self.end(state);
@@ -500,7 +501,8 @@ impl Shared {
         let mut state = self.lock();
         if state.closing.is_none() {
             state.queue_close(&self.encoder, Some((code, reason)));
-            state.closing = Some(Closed { code: code.into(), reason: reason.into(), clean: false });
+            let (code, reason) = (code.into(), reason.into());
+            state.closing = Some(Box::new(Closed { code, reason, clean: false }));
         }
         self.end(state);
     }
@@ -508,7 +510,7 @@ impl Shared {
     /// The stream is gone. Nothing that is queued will be sent.
     pub(crate) fn lost(&self, reason: &str) {
         let mut state = self.lock();
-        state.closing.get_or_insert_with(|| Closed::abnormal(reason));
+        state.closing.get_or_insert_with(|| Box::new(Closed::abnormal(reason)));
         let forgotten = state.outbox.discard();
         self.end(state);
         forgotten.into_iter().for_each(Waker::wake);

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,8 +21,8 @@ impl Socket {
     }
 
     /// See [`Receiver::recv`].
-    pub async fn recv(&mut self) -> Option<Message> {
-        self.receiver.recv().await
+    pub fn recv(&mut self) -> impl Future<Output = Option<Message>> + Send {
+        self.receiver.recv()
     }
 
     /// See [`Receiver::recv_blocking`].
@@ -31,8 +31,11 @@ impl Socket {
     }
 
     /// See [`Sender::send`].
-    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        self.sender.send(message).await
+    pub fn send(
+        &self,
+        message: impl Into<Message>,
+    ) -> impl Future<Output = Result<(), SendError>> + Send {
+        self.sender.send(message)
     }
 
     /// See [`Sender::try_send`].
@@ -85,9 +88,14 @@ impl Sender {
     /// [`SendError::Closed`].
     ///
     /// [`Config::send_queue`]: super::Config::send_queue
-    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+    // Not an `async fn`, whose future would have room for the message twice; an idle connection
+    // should cost no memory for it.
+    pub fn send(
+        &self,
+        message: impl Into<Message>,
+    ) -> impl Future<Output = Result<(), SendError>> + Send {
         let message = message.into();
-        poll_fn(|cx| self.shared.poll_send(cx, || self.shared.try_send(&message))).await
+        poll_fn(move |cx| self.shared.poll_send(cx, || self.shared.try_send(&message)))
     }
 
     /// Queues a message if there is room.
@@ -188,8 +196,8 @@ impl Receiver {
     /// Cancel safe: a message is either returned or stays for the next call.
     ///
     /// [`Config::receive_queue`]: super::Config::receive_queue
-    pub async fn recv(&mut self) -> Option<Message> {
-        poll_fn(|cx| self.shared.poll_recv(cx)).await
+    pub fn recv(&mut self) -> impl Future<Output = Option<Message>> + Send {
+        poll_fn(|cx| self.shared.poll_recv(cx))
     }
 
     /// The next message, for which the thread is blocked. `None` waits for ever. May be called

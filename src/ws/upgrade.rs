@@ -253,7 +253,7 @@ async fn upgrade<Fut>(
         Ok(Ok(upgraded)) => {
             let (stream, prefix) = Stream::from_upgraded(upgraded);
             tokio::spawn(Connection::new(
-                stream, prefix, decoder, shared, &config, membership, handler,
+                stream, prefix, decoder, shared, config, membership, handler,
             ));
         }
         failed => {

@@ -42,7 +42,7 @@ pub struct Decoder {
     header: [u8; MAX_HEADER],
     header_len: u8,
     frame: Option<Frame>,
-    message: Option<Partial>,
+    message: Option<Box<Partial>>,
     /// The payload of an unfinished control frame.
     control: Vec<u8>,
     closed: bool,
@@ -270,7 +270,8 @@ impl Decoder {
                 // The common case: the message is whole in the caller's buffer.
                 return whole(text, block.copy(payload, input_left)).map(Some);
             }
-            self.message = Some(Partial { text, compressed, payload: Vec::new(), checked: 0 });
+            let partial = Partial { text, compressed, payload: Vec::new(), checked: 0 };
+            self.message = Some(Box::new(partial));
         }
         let Some(message) = &mut self.message else { return Err(ProtocolError::FrameOrder) };
         message.append(payload, frame.len - frame.received)?;
@@ -283,7 +284,7 @@ impl Decoder {
     }
 
     #[cfg(feature = "deflate")]
-    fn finish(&mut self, message: Partial) -> Result<Bytes, ProtocolError> {
+    fn finish(&mut self, message: Box<Partial>) -> Result<Bytes, ProtocolError> {
         match (&mut self.inflater, message.compressed) {
             (Some(inflater), true) => {
                 inflater.inflate(&message.payload, self.max_message).map(trimmed)
@@ -293,7 +294,7 @@ impl Decoder {
     }
 
     #[cfg(not(feature = "deflate"))]
-    fn finish(&mut self, message: Partial) -> Result<Bytes, ProtocolError> {
+    fn finish(&mut self, message: Box<Partial>) -> Result<Bytes, ProtocolError> {
         Ok(trimmed(message.payload))
     }
 }
