@@ -154,6 +154,12 @@ impl Connection {
         }
     }
 
+    /// Forgets the task, which its waker keeps in memory for as long as a WebSocket holds on to
+    /// the connection.
+    pub(super) fn unregister(&self) {
+        *self.driver.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     fn wake(&self) {
         let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(driver) = driver {

@@ -54,6 +54,7 @@ struct Http {
 
 impl Drop for Http {
     fn drop(&mut self) {
+        self.connection.unregister();
         // A body that was never handed off holds on to the connection.
         drop(self.connection.hand_off.take());
         self.connection.server.registry.close_http(&self.connection);

@@ -512,6 +512,8 @@ impl Shared {
         let mut state = self.lock();
         state.closing.get_or_insert_with(|| Box::new(Closed::abnormal(reason)));
         let forgotten = state.outbox.discard();
+        // A waker keeps its task in memory, and senders may be kept for long.
+        state.task = None;
         self.end(state);
         forgotten.into_iter().for_each(Waker::wake);
     }
