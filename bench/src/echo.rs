@@ -29,6 +29,8 @@ pub struct Echo {
     /// Messages per second over all connections, sent when they are due whatever has come back;
     /// the latency counts from then. `pipeline` has no meaning with it.
     pub rate: Option<f64>,
+    /// Never sleep, as with `rate`. Over loopback it is the server that pays for waking the load.
+    pub spin: bool,
     /// Text messages rather than binary ones.
     pub text: bool,
     /// How long.
@@ -51,8 +53,8 @@ impl Echo {
         let (mut due, mut next) = (0, 0);
         loop {
             let timeout = match self.rate {
-                Some(_) => Duration::ZERO,
-                None => Duration::from_millis(5),
+                None if !self.spin => Duration::from_millis(5),
+                _ => Duration::ZERO,
             };
             echoes.turn(timeout, &mut meter, self.rate.is_none())?;
             if let Some(rate) = self.rate {

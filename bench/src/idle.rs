@@ -74,6 +74,7 @@ impl Idle {
             size: self.message.unwrap_or(1),
             pipeline: 1,
             rate: None,
+            spin: false,
             text: false,
             timing,
             server: None,

@@ -249,6 +249,7 @@ impl Load {
                 size,
                 pipeline,
                 rate,
+                spin: false,
                 text: false,
                 timing,
                 server: Some(pid),

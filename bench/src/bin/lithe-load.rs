@@ -41,6 +41,9 @@ enum Load {
         /// Messages per second in all, sent when they are due; latency counts from then.
         #[arg(long)]
         rate: Option<f64>,
+        /// Never sleep: over loopback it is the server that pays for waking the load.
+        #[arg(long)]
+        spin: bool,
         /// Text messages rather than binary ones.
         #[arg(long)]
         text: bool,
@@ -148,7 +151,7 @@ fn main() -> io::Result<()> {
     let options = Options::parse();
     raise_descriptor_limit();
     match options.load {
-        Load::Echo { common, tcp, path, connections, size, pipeline, rate, text } => {
+        Load::Echo { common, tcp, path, connections, size, pipeline, rate, spin, text } => {
             let protocol = if tcp { Protocol::Tcp } else { Protocol::WebSocket };
             let echo = Echo {
                 target: Target::new(common.address, protocol, &path),
@@ -156,6 +159,7 @@ fn main() -> io::Result<()> {
                 size,
                 pipeline,
                 rate,
+                spin,
                 text,
                 timing: common.timing(),
                 server: common.pid,
