@@ -55,15 +55,15 @@ pub fn render(measured: &[Measured]) -> String {
     out
 }
 
-/// The share of the time for which servers had to wait for their core, on average.
-pub fn waited(measured: &[Measured]) -> f64 {
+/// The share of the time for which servers had to wait for their core, on average over the runs under load.
+pub fn waited(measured: &[Measured]) -> Option<f64> {
     let samples: Vec<&Sample> = measured
         .iter()
         .filter(|measured| !matches!(measured.row, Row::Idle { .. }))
         .flat_map(|measured| measured.samples.iter().flatten())
         .collect();
     let sum: f64 = samples.iter().map(|sample| sample.waited).sum();
-    sum / samples.len().max(1) as f64
+    (!samples.is_empty()).then(|| sum / samples.len() as f64)
 }
 
 /// Which runs of a row a line compares.

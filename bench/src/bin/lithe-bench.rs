@@ -90,8 +90,10 @@ fn machine() -> String {
 
 /// Other work on the machine moves every figure; how much there was belongs to the result.
 fn disturbance(measured: &[Measured]) -> String {
-    let share = 100.0 * waited(measured);
-    format!("Servers waited for their core {share:.0} % of the time (0 on a quiet machine).")
+    waited(measured).map_or_else(String::new, |share| {
+        let percent = 100.0 * share;
+        format!("Servers waited for their core {percent:.0} % of the time (0 on a quiet machine).")
+    })
 }
 
 /// The sizes of what was built, as far as it was built, without symbols.
