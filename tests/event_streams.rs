@@ -172,6 +172,25 @@ fn a_client_that_reads_nothing_fills_the_queue_and_is_cut() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_client_that_takes_nothing_is_cut_though_the_kernel_holds_all_for_it() {
+    use socket2::{Domain, Socket, Type};
+
+    let (router, senders) = streams();
+    let server = server(router).write_timeout(Duration::from_millis(300)).start().unwrap();
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&server.local_addr().into()).unwrap();
+    let mut client = Client::on(socket.into());
+    client.get("/").head();
+    let sender = senders.recv().unwrap();
+    sender.try_send("x".repeat(16 * 1024)).unwrap();
+    eventually("the kernel has it", || sender.queued_bytes() == 0);
+    block_on(sender.closed());
+    eventually("it is counted", || hits(&server, "peer_timeout") == 1);
+}
+
+#[test]
 fn bytes_that_wait_are_shown_in_the_registry() {
     let (router, senders) = streams_with(sse::Config::default().send_queue(64 * 1024));
     let server = server(router).start().unwrap();

@@ -7,9 +7,10 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::body::Body;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
@@ -83,18 +84,35 @@ impl EventStream {
         connection: Arc<Connection>,
     ) -> impl Future<Output = ()> + Send {
         let EventStream { body, stream, membership, chunked } = self;
+        give_up_after(&io, connection.server.config.write_timeout);
         Writer {
             io,
             body,
             stream,
             membership,
             connection,
-            unsent: Vec::new(),
+            unsent: Bytes::new(),
             blocked: false,
             stalled: None,
             discarded: 0,
             chunked,
             ending: false,
+        }
+    }
+}
+
+/// Has the kernel give a peer up that acknowledges nothing, or takes nothing, for so long. The
+/// kernel takes what little an event stream sends long after the peer is gone.
+#[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "there is no such option"))]
+fn give_up_after(io: &Stream, timeout: Duration) {
+    #[cfg(target_os = "linux")]
+    if let Stream::Tcp(socket) = io {
+        // The kernel counts milliseconds in 32 bits, and 0 stands for its default.
+        let timeout =
+            timeout.clamp(Duration::from_millis(1), Duration::from_millis(i32::MAX as u64));
+        let set = socket2::SockRef::from(socket).set_tcp_user_timeout(Some(timeout));
+        if let Err(error) = set {
+            tracing::debug!(%error, "cannot set the time after which a peer is given up");
         }
     }
 }
@@ -107,7 +125,7 @@ struct Writer {
     membership: Membership,
     connection: Arc<Connection>,
     /// What the kernel has not taken of the last piece.
-    unsent: Vec<u8>,
+    unsent: Bytes,
     /// There is something that the kernel does not take.
     blocked: bool,
     /// Runs while the kernel takes nothing.
@@ -124,33 +142,39 @@ impl Future for Writer {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         this.connection.register(cx.waker());
-        if this.connection.signal() == Signal::Cut || this.poll_peer(cx).is_ready() {
+        if this.connection.signal() == Signal::Cut {
             return Poll::Ready(());
         }
-        match this.poll_events(cx) {
-            Poll::Ready(result) => {
-                if let Err(error) = result {
-                    tracing::debug!(peer = %this.connection.peer, %error, "event stream cut");
-                }
-                Poll::Ready(())
-            }
-            Poll::Pending => this.poll_stalled(cx),
+        let mut result = this.poll_peer(cx);
+        if result.is_pending() {
+            result = this.poll_events(cx);
         }
+        if result.is_pending() {
+            result = this.poll_stalled(cx);
+        }
+        if let Err(error) = ready!(result) {
+            if error.kind() == io::ErrorKind::TimedOut {
+                this.membership.limit_hit(transport::Limit::PeerTimeout);
+            }
+            tracing::debug!(peer = %this.connection.peer, %error, "event stream cut");
+        }
+        Poll::Ready(())
     }
 }
 
 impl Writer {
     /// Ready when the peer has gone, or sends more than anybody has a reason to.
-    fn poll_peer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_peer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut buffer = [0; 512];
         while self.discarded <= MAX_DISCARDED {
             let mut buffer = ReadBuf::new(&mut buffer);
-            match ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer)) {
-                Ok(()) if !buffer.filled().is_empty() => self.discarded += buffer.filled().len(),
-                _ => break,
+            ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                break;
             }
+            self.discarded += buffer.filled().len();
         }
-        Poll::Ready(())
+        Poll::Ready(Ok(()))
     }
 
     /// Writes what the body gives. Each piece of it holds all that there was to send, and it is
@@ -200,7 +224,7 @@ impl Writer {
             Poll::Pending => 0,
         };
         self.wrote(written);
-        self.unsent = output[written..].to_vec();
+        self.unsent = Bytes::copy_from_slice(&output[written..]);
         Ok(())
     }
 
@@ -212,10 +236,10 @@ impl Writer {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.wrote(written);
-            self.unsent.drain(..written);
+            self.unsent.advance(written);
         }
         ready!(Pin::new(&mut self.io).poll_flush(cx))?;
-        self.unsent = Vec::new();
+        self.unsent = Bytes::new();
         self.stalled = None;
         self.blocked = false;
         Poll::Ready(Ok(()))
@@ -229,14 +253,13 @@ impl Writer {
     }
 
     /// Ready when the kernel has taken nothing for too long, although there is something.
-    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.blocked {
             return Poll::Pending;
         }
         let timeout = self.connection.server.config.write_timeout;
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
         ready!(stalled.as_mut().poll(cx));
-        self.membership.limit_hit(transport::Limit::PeerTimeout);
-        Poll::Ready(())
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
