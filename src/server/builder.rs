@@ -85,7 +85,9 @@ impl Builder {
     }
 
     /// How many connections there may be at a time. One more is refused: an event stream with a
-    /// time after which to try again, anything else with status 503. Default: 100,000.
+    /// time after which to try again, anything else with status 503. Each takes a file descriptor,
+    /// of which the system gives a process so many (`ulimit -n`); when they run out, connections
+    /// wait to be accepted. Default: 100,000.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.config.max_connections = connections;
         self
@@ -108,14 +110,15 @@ impl Builder {
     }
 
     /// How long the head of an HTTP/1 request may take from its first byte to its last; then the
-    /// answer is 408 and the connection is closed. Default: 10 s.
+    /// answer is 408 and the connection is closed. HTTP/2 has the
+    /// [idle timeout](Self::idle_timeout) instead. Default: 10 s.
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
         self.config.header_timeout = timeout;
         self
     }
 
-    /// How large the head of a request may be, in bytes; a larger one is answered with 431.
-    /// Default: 16 KiB.
+    /// How large the head of a request may be, in bytes; a larger one is answered with 431. The
+    /// metrics count those over HTTP/1 only. Default: 16 KiB.
     pub fn max_header_bytes(mut self, bytes: usize) -> Self {
         self.config.max_header_bytes = bytes;
         self
@@ -137,15 +140,16 @@ impl Builder {
         self
     }
 
-    /// How long an HTTP connection may lie idle between two requests; then it is closed. Default:
-    /// 60 s.
+    /// How long an HTTP connection may lie idle, without a request being answered; then it is
+    /// closed. Default: 60 s.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.config.idle_timeout = timeout;
         self
     }
 
     /// How long a client may take no byte of a response or event stream while there are some for
-    /// it; then the connection is cut. Default: 30 s.
+    /// it; then the connection is cut, and counted as `peer_timeout`. A WebSocket has
+    /// [settings of its own](crate::ws::Config::peer_timeout). Default: 30 s.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.config.write_timeout = timeout;
         self

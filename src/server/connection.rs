@@ -154,15 +154,18 @@ impl Connection {
         }
     }
 
-    /// Forgets the task, which its waker keeps in memory for as long as a WebSocket holds on to
-    /// the connection.
+    /// Forgets the task, which its waker keeps in memory for as long as a stream holds on to the
+    /// connection.
     pub(super) fn unregister(&self) {
-        *self.driver.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        drop(self.take_driver());
+    }
+
+    fn take_driver(&self) -> Option<Waker> {
+        self.driver.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn wake(&self) {
-        let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(driver) = driver {
+        if let Some(driver) = self.take_driver() {
             driver.wake();
         }
     }

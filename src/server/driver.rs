@@ -25,8 +25,7 @@ const REQUEST_TIMEOUT: &[u8] =
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Serves a connection until it ends, or has become something else than HTTP.
-pub(super) async fn serve(connection: Arc<Connection>, socket: TcpStream) {
-    let http = Http { connection };
+pub(super) async fn serve(http: Http, socket: TcpStream) {
     let connection = &http.connection;
     let now = std::time::Instant::now();
     let mut timer = pin!(Timer::new(connection.due().map_or(now, |(due, _)| due)));
@@ -47,9 +46,9 @@ pub(super) async fn serve(connection: Arc<Connection>, socket: TcpStream) {
     }
 }
 
-/// Ends what a connection is while it speaks HTTP, however its driver ends.
-struct Http {
-    connection: Arc<Connection>,
+/// Ends what a connection is while it speaks HTTP, however its driver ends, and if it never runs.
+pub(super) struct Http {
+    pub(super) connection: Arc<Connection>,
 }
 
 impl Drop for Http {

@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 
 use super::connection::Connection;
+use super::driver::Http;
 use super::limits::{Limit, Verdict};
 use super::shared::Shared;
 use super::worker::Worker;
@@ -148,11 +149,11 @@ impl Acceptor {
         if matches!(verdict, Verdict::Close(_)) {
             return;
         }
-        let connection = Connection::new(shared, worker, peer, refused);
+        let http = Http { connection: Connection::new(shared, worker, peer, refused) };
         #[cfg(not(target_os = "linux"))]
         let _ = socket.set_nodelay(true);
         if worker == 0 {
-            tokio::spawn(driver::serve(connection, socket));
+            tokio::spawn(driver::serve(http, socket));
             return;
         }
         // A socket belongs to the event loop that it was opened on.
@@ -160,7 +161,7 @@ impl Acceptor {
             Ok(socket) => {
                 self.workers[worker].spawn(async move {
                     match TcpStream::from_std(socket) {
-                        Ok(socket) => driver::serve(connection, socket).await,
+                        Ok(socket) => driver::serve(http, socket).await,
                         Err(error) => tracing::warn!(%error, "cannot watch a connection"),
                     }
                 });

@@ -37,6 +37,14 @@ impl Stream {
     /// Takes the stream out of an upgraded HTTP connection, with the bytes that were read past
     /// the request.
     pub(crate) fn from_upgraded(upgraded: Upgraded) -> (Stream, Bytes) {
+        match Stream::recover(upgraded) {
+            // Nothing, in what is still the read buffer of the HTTP library.
+            (stream, read) if read.is_empty() => (stream, Bytes::new()),
+            found => found,
+        }
+    }
+
+    fn recover(upgraded: Upgraded) -> (Stream, Bytes) {
         #[cfg(feature = "server")]
         let upgraded = match upgraded.downcast::<TokioIo<HttpStream>>() {
             Ok(parts) => return parts.io.into_inner().into_stream(parts.read_buf),
