@@ -3,18 +3,18 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::connection::{Connection, Phase, Signal};
 use super::limits::Limit;
 use super::service::Service;
 use super::timer::Timer;
-use crate::transport::{HttpStream, Stream};
+use crate::transport::{HttpStream, Stream, scratch};
 
 /// How an HTTP/2 connection begins (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -104,7 +104,7 @@ async fn handshake(
 ) -> Result<(Stream, bool), Stop> {
     #[cfg(feature = "tls")]
     if let Some(tls) = &connection.server.tls {
-        let mut accept = pin!(tls.accept(socket));
+        let mut accept = Box::pin(tls.accept(socket));
         let accepted = watch(connection, timer, |cx, finish| match accept.as_mut().poll(cx) {
             Poll::Pending if finish => {
                 Poll::Ready(Err(std::io::ErrorKind::ConnectionAborted.into()))
@@ -188,7 +188,8 @@ async fn http1(connection: &Arc<Connection>, timer: Pin<&mut Timer>, io: HttpStr
         return;
     }
     let last_words = if answer_408 { REQUEST_TIMEOUT } else { b"" };
-    let _ = tokio::time::timeout(LINGER, part(&mut stream, last_words)).await;
+    // Boxed, as hardly any connection comes to this.
+    let _ = Box::pin(tokio::time::timeout(LINGER, part(&mut stream, last_words))).await;
 }
 
 /// Counts what went wrong; says whether the peer is to be told by the HTTP library's own answer.
@@ -205,9 +206,20 @@ fn failed(connection: &Connection, error: &hyper::Error) -> bool {
 async fn part(stream: &mut Stream, last_words: &[u8]) -> std::io::Result<()> {
     stream.write_all(last_words).await?;
     stream.shutdown().await?;
-    let mut rest = [0; 4096];
-    while stream.read(&mut rest).await? > 0 {}
+    while discard(stream).await? > 0 {}
     Ok(())
+}
+
+/// Reads once and forgets it. Says how much that was.
+async fn discard(stream: &mut Stream) -> std::io::Result<usize> {
+    poll_fn(|cx| {
+        scratch::with_input(|buffer| {
+            let mut buffer = ReadBuf::new(buffer);
+            ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer))?;
+            Poll::Ready(Ok(buffer.filled().len()))
+        })
+    })
+    .await
 }
 
 async fn http2(connection: &Arc<Connection>, timer: Pin<&mut Timer>, io: HttpStream) {
