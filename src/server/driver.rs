@@ -239,3 +239,28 @@ async fn http2(connection: &Arc<Connection>, timer: Pin<&mut Timer>, io: HttpStr
         tracing::debug!(peer = %connection.peer, %error, "connection failed");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::server::config::Config;
+    use crate::server::shared::Shared;
+
+    #[tokio::test]
+    async fn a_connection_that_never_has_its_turn_holds_on_to_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let shared = Arc::new(Shared::new(Config::default(), Router::new(), 1));
+        let peer = socket.local_addr().unwrap();
+        shared.admission.enter(&shared.config, peer.ip(), 0);
+        let connection = Connection::new(shared.clone(), 0, peer, None);
+        let driver = serve(Http { connection }, socket);
+        assert_eq!(shared.registry.len(), 1);
+        drop(driver);
+        assert_eq!(shared.registry.len(), 0);
+        assert_eq!(Arc::strong_count(&shared), 1);
+    }
+}
