@@ -59,7 +59,7 @@ fn a_thousand_starts_and_stops_leave_nothing_behind() {
         events.get("/events").head();
         // One that the server may not have got round to when it is dropped.
         let _new = TcpStream::connect(server.local_addr()).unwrap();
-        if n % 2 == 0 {
+        if n.is_multiple_of(2) {
             server.drain_blocking(PATIENCE);
         }
     };

@@ -430,3 +430,22 @@ async fn a_socket_accepted_for_another_thread_sends_before_the_switch() {
     let _socket = sockets.recv().await.unwrap();
     assert_eq!(client.next().await.unwrap().unwrap(), Wire::text("early"));
 }
+
+#[tokio::test]
+async fn sending_is_cancel_safe() {
+    let (handler, mut sockets) = handed_over();
+    let url = serve(Config::default().send_queue(1000), handler).await;
+    let mut client = connect(&url).await;
+    let socket = sockets.recv().await.unwrap();
+    // Larger than the queue: let in because it is empty, and then in the way of all others.
+    socket.try_send("x".repeat(15 << 20)).unwrap();
+    for _ in 0..100 {
+        let cancelled = tokio::time::timeout(Duration::ZERO, socket.send("never")).await;
+        assert!(cancelled.is_err());
+    }
+    let (sender, _receiver) = socket.split();
+    let waiting = tokio::spawn(async move { sender.send("after all").await });
+    assert_eq!(client.next().await.unwrap().unwrap().len(), 15 << 20);
+    assert_eq!(client.next().await.unwrap().unwrap(), Wire::text("after all"));
+    waiting.await.unwrap().unwrap();
+}

@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 #[cfg(feature = "ws")]
 use std::pin::Pin;
-use std::task::Waker;
 #[cfg(feature = "ws")]
 use std::task::{Context, Poll, ready};
 
@@ -59,7 +58,6 @@ pub(crate) struct Outbox {
     chunks: VecDeque<Chunk>,
     queued: usize,
     limit: usize,
-    waiting: Vec<Waker>,
 }
 
 impl Outbox {
@@ -68,7 +66,7 @@ impl Outbox {
     pub(crate) const SHARE: usize = SMALL;
 
     pub(crate) fn new(limit: usize) -> Self {
-        Outbox { chunks: VecDeque::new(), queued: 0, limit, waiting: Vec::new() }
+        Outbox { chunks: VecDeque::new(), queued: 0, limit }
     }
 
     /// Bytes not yet taken by the kernel.
@@ -149,33 +147,15 @@ impl Outbox {
         self.queued <= self.limit / 2
     }
 
-    /// Registers a task that waits for room. Spurious wake-ups are possible.
-    #[cfg(feature = "ws")]
-    pub(crate) fn wait_for_room(&mut self, waker: &Waker) {
-        if !self.waiting.iter().any(|waiting| waiting.will_wake(waker)) {
-            self.waiting.push(waker.clone());
-        }
-    }
-
-    /// Notes that the kernel took `len` bytes; the tasks returned must be woken, outside the lock.
-    #[must_use]
-    pub(crate) fn written(&mut self, len: usize) -> Vec<Waker> {
+    /// Notes that the kernel took `len` bytes.
+    pub(crate) fn written(&mut self, len: usize) {
         self.queued -= len;
-        if self.is_half_empty() { self.take_waiting() } else { Vec::new() }
     }
 
-    /// The tasks that wait for room.
-    #[must_use]
-    pub(crate) fn take_waiting(&mut self) -> Vec<Waker> {
-        std::mem::take(&mut self.waiting)
-    }
-
-    /// Forgets everything, for a connection that has ended. The tasks returned must be woken.
-    #[must_use]
-    pub(crate) fn discard(&mut self) -> Vec<Waker> {
+    /// Forgets everything, for a connection that has ended.
+    pub(crate) fn discard(&mut self) {
         self.chunks = VecDeque::new();
         self.queued = 0;
-        self.take_waiting()
     }
 }
 

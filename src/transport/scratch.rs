@@ -8,10 +8,13 @@ pub(crate) const READ: usize = 256 * 1024;
 pub(crate) const WRITE: usize = 256 * 1024;
 
 /// How many small buffers a thread keeps for its connections to fill, and how large they may be.
+#[cfg(feature = "ws")]
 const SPARES: usize = 16;
+#[cfg(feature = "ws")]
 const SPARE: usize = 64 * 1024;
 
 thread_local! {
+    #[cfg(feature = "ws")]
     static SPARE_BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
     static INPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static OUTPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -39,11 +42,13 @@ pub(crate) fn with_output<R>(f: impl FnOnce(&mut Vec<u8>) -> R) -> R {
 }
 
 /// An empty buffer, which may have some capacity already.
+#[cfg(feature = "ws")]
 pub(crate) fn take_spare() -> Vec<u8> {
     SPARE_BUFFERS.with_borrow_mut(|spares| spares.pop().unwrap_or_default())
 }
 
 /// Gives a buffer back.
+#[cfg(feature = "ws")]
 pub(crate) fn give_spare(mut buffer: Vec<u8>) {
     SPARE_BUFFERS.with_borrow_mut(|spares| {
         if spares.len() < SPARES && buffer.capacity() <= SPARE {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use hyper::upgrade::Upgraded;
 #[cfg(feature = "ws")]
 use hyper_util::rt::TokioIo;
+#[cfg(feature = "ws")]
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;

@@ -4,6 +4,7 @@ use std::time::Duration;
 use super::codec::Deflate;
 
 /// Whether messages are compressed (RFC 7692), for clients that offer it.
+#[cfg(feature = "deflate")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Compression {
@@ -12,15 +13,13 @@ pub enum Compression {
     #[default]
     Off,
     /// Messages of 1 KiB and more, each by itself, as fast as can be; costs a connection no memory.
-    #[cfg(feature = "deflate")]
     Auto,
     /// With these settings.
-    #[cfg(feature = "deflate")]
     On(Deflate),
 }
 
+#[cfg(feature = "deflate")]
 impl Compression {
-    #[cfg(feature = "deflate")]
     pub(crate) fn settings(self) -> Option<Deflate> {
         match self {
             Compression::Off => None,
@@ -59,6 +58,7 @@ pub struct Config {
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) handshake_timeout: Duration,
     pub(crate) close_timeout: Duration,
+    #[cfg(feature = "deflate")]
     pub(crate) compression: Compression,
     pub(crate) origins: Origins,
 }
@@ -77,6 +77,7 @@ impl Default for Config {
             idle_timeout: None,
             handshake_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(5),
+            #[cfg(feature = "deflate")]
             compression: Compression::Off,
             origins: Origins::SameHost,
         }
@@ -159,6 +160,7 @@ impl Config {
     }
 
     /// Whether messages are compressed. Default: off.
+    #[cfg(feature = "deflate")]
     #[must_use]
     pub fn compression(self, compression: Compression) -> Self {
         Config { compression, ..self }

@@ -325,11 +325,11 @@ impl Link {
     }
 
     fn flush(&mut self, cx: &mut Context<'_>, shared: &Shared) -> Poll<End> {
-        if !matches!(self.stream, Stream::Tcp(_)) {
-            if let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_flush(cx) {
-                shared.lost(&error.to_string());
-                return Poll::Ready(End);
-            }
+        if !matches!(self.stream, Stream::Tcp(_))
+            && let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_flush(cx)
+        {
+            shared.lost(&error.to_string());
+            return Poll::Ready(End);
         }
         if matches!(self.phase, Phase::Lingering) && self.unsent.is_empty() {
             if !self.shut {

@@ -19,7 +19,9 @@ mod upgrade;
 
 #[cfg(feature = "deflate")]
 pub use codec::Deflate;
-pub use config::{Compression, Config, Origins};
+#[cfg(feature = "deflate")]
+pub use config::Compression;
+pub use config::{Config, Origins};
 pub use message::{CloseCode, Closed, Message, RecvError, SendError};
 pub use prepared::Prepared;
 pub use socket::{Receiver, Sender, Socket};

@@ -1,18 +1,21 @@
 //! What a connection's task and the handles to it share.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::ops::Deref;
+use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use slab::Slab;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_tungstenite::tungstenite::protocol::frame::coding;
 
 #[cfg(feature = "deflate")]
 use super::codec::Deflater;
-use super::codec::{Encoder, Item, Role};
+use super::codec::{Encoder, Item, Role, close_reason};
 use super::{CloseCode, Closed, Config, Message, Prepared, RecvError, SendError};
 use crate::transport::{Outbox, Supervised, WriteQueue};
 
@@ -44,6 +47,8 @@ struct State {
 
     outbox: Outbox,
     blocked_senders: u32,
+    /// The tasks that wait for room; each takes its own away when it has sent or given up.
+    waiting_senders: Option<Box<Slab<Waker>>>,
     /// Bytes of pongs in the outbox, at most.
     replies: usize,
     /// Messages queued since the task last asked.
@@ -120,6 +125,7 @@ impl Shared {
                 blocked_readers: 0,
                 outbox: Outbox::new(config.send_queue),
                 blocked_senders: 0,
+                waiting_senders: None,
                 replies: 0,
                 queued_messages: 0,
                 task: None,
@@ -252,24 +258,14 @@ impl Shared {
     }
 
     /// Retries `send` until it does not say full, and waits for room in between.
-    pub(crate) fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        mut send: impl FnMut() -> Result<(), SendError>,
-    ) -> Poll<Result<(), SendError>> {
-        match send() {
-            Err(SendError::Full) => {}
-            result => return Poll::Ready(result),
-        }
-        self.lock().outbox.wait_for_room(cx.waker());
-        // Room may have come up in between.
-        match send() {
-            Err(SendError::Full) => Poll::Pending,
-            result => Poll::Ready(result),
-        }
+    pub(crate) fn sending<F>(&self, send: F) -> Sending<'_, F>
+    where
+        F: FnMut() -> Result<(), SendError> + Unpin,
+    {
+        Sending { shared: self, send, ticket: None }
     }
 
-    /// The same for a thread.
+    /// The same as [`sending`](Self::sending), for a thread.
     pub(crate) fn send_blocking(
         &self,
         len: usize,
@@ -301,7 +297,7 @@ impl Shared {
         if state.closing.is_some() {
             return;
         }
-        let reason = &reason[..reason.floor_char_boundary(123)];
+        let reason = close_reason(reason);
         state.queue_close(&self.encoder, Some((code.get().into(), reason)));
         let (code, reason) = (code.get(), reason.into());
         state.closing = Some(Box::new(Closed { code, reason, clean: false }));
@@ -456,12 +452,13 @@ impl Shared {
         let mut wakes = Vec::new();
         let mut blocked = 0;
         if written > 0 {
-            wakes = state.outbox.written(written);
+            state.outbox.written(written);
             if state.outbox.queued() == 0 {
                 state.replies = 0;
             }
             if state.outbox.is_half_empty() {
                 blocked = state.blocked_senders;
+                wakes = state.waiting_senders();
             }
         }
         unsent.take_from(&mut state.outbox);
@@ -511,11 +508,10 @@ impl Shared {
     pub(crate) fn lost(&self, reason: &str) {
         let mut state = self.lock();
         state.closing.get_or_insert_with(|| Box::new(Closed::abnormal(reason)));
-        let forgotten = state.outbox.discard();
+        state.outbox.discard();
         // A waker keeps its task in memory, and senders may be kept for long.
         state.task = None;
         self.end(state);
-        forgotten.into_iter().for_each(Waker::wake);
     }
 
     fn end(&self, mut state: MutexGuard<'_, State>) {
@@ -550,10 +546,59 @@ impl State {
         if std::mem::replace(&mut self.scheduled, true) { None } else { self.task.clone() }
     }
 
+    fn waiting_senders(&self) -> Vec<Waker> {
+        let waiting = self.waiting_senders.iter().flat_map(|waiting| waiting.iter());
+        waiting.map(|(_, waker)| waker.clone()).collect()
+    }
+
     fn wake_all(&mut self) -> Wakes {
-        let mut wakes = self.outbox.take_waiting();
+        let mut wakes = self.waiting_senders();
         wakes.extend(self.reader.take());
         Wakes(wakes, None)
+    }
+}
+
+/// A message on its way into the queue. Dropped before it is done, it was not queued.
+pub(crate) struct Sending<'a, F> {
+    shared: &'a Shared,
+    send: F,
+    /// Where its waker is kept, once it had to wait.
+    ticket: Option<usize>,
+}
+
+impl<F: FnMut() -> Result<(), SendError> + Unpin> Future for Sending<'_, F> {
+    type Output = Result<(), SendError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match (self.send)() {
+            Err(SendError::Full) => {}
+            result => return Poll::Ready(result),
+        }
+        let mut state = self.shared.lock();
+        let waiting = state.waiting_senders.get_or_insert_default();
+        match self.ticket {
+            Some(ticket) => waiting[ticket].clone_from(cx.waker()),
+            None => self.ticket = Some(waiting.insert(cx.waker().clone())),
+        }
+        drop(state);
+        // Room may have come up in between.
+        match (self.send)() {
+            Err(SendError::Full) => Poll::Pending,
+            result => Poll::Ready(result),
+        }
+    }
+}
+
+impl<F> Drop for Sending<'_, F> {
+    fn drop(&mut self) {
+        let Some(ticket) = self.ticket else { return };
+        let mut state = self.shared.lock();
+        if let Some(waiting) = &mut state.waiting_senders {
+            waiting.remove(ticket);
+            if waiting.is_empty() {
+                state.waiting_senders = None;
+            }
+        }
     }
 }
 

@@ -95,7 +95,7 @@ impl Sender {
         message: impl Into<Message>,
     ) -> impl Future<Output = Result<(), SendError>> + Send {
         let message = message.into();
-        poll_fn(move |cx| self.shared.poll_send(cx, || self.shared.try_send(&message)))
+        self.shared.sending(move || self.shared.try_send(&message))
     }
 
     /// Queues a message if there is room.
@@ -143,7 +143,7 @@ impl Sender {
 
     /// Like [`send`](Self::send), for a message that is sent to many connections.
     pub async fn send_prepared(&self, message: &Prepared) -> Result<(), SendError> {
-        poll_fn(|cx| self.shared.poll_send(cx, || self.shared.try_send_prepared(message))).await
+        self.shared.sending(|| self.shared.try_send_prepared(message)).await
     }
 
     /// Like [`try_send`](Self::try_send), for a message that is sent to many connections.

@@ -279,12 +279,12 @@ impl Decoder {
             return Ok(None);
         }
         let Some(message) = self.message.take() else { return Ok(None) };
-        let (text, payload) = (message.text, self.finish(message)?);
+        let (text, payload) = (message.text, self.finish(*message)?);
         whole(text, payload).map(Some)
     }
 
     #[cfg(feature = "deflate")]
-    fn finish(&mut self, message: Box<Partial>) -> Result<Bytes, ProtocolError> {
+    fn finish(&mut self, message: Partial) -> Result<Bytes, ProtocolError> {
         match (&mut self.inflater, message.compressed) {
             (Some(inflater), true) => {
                 inflater.inflate(&message.payload, self.max_message).map(trimmed)
@@ -294,7 +294,7 @@ impl Decoder {
     }
 
     #[cfg(not(feature = "deflate"))]
-    fn finish(&mut self, message: Box<Partial>) -> Result<Bytes, ProtocolError> {
+    fn finish(&mut self, message: Partial) -> Result<Bytes, ProtocolError> {
         Ok(trimmed(message.payload))
     }
 }

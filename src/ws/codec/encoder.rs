@@ -63,7 +63,7 @@ impl Encoder {
         let mut payload = Vec::new();
         if let Some((code, reason)) = close {
             payload.extend_from_slice(&u16::from(code).to_be_bytes());
-            payload.extend_from_slice(&reason.as_bytes()[..reason.floor_char_boundary(123)]);
+            payload.extend_from_slice(close_reason(reason).as_bytes());
         }
         self.control(Control::Close, &payload, out);
     }
@@ -83,6 +83,12 @@ impl Encoder {
             mask::apply(&mut out[start..], key, 0);
         }
     }
+}
+
+/// As much of a reason as fits into a close frame, cut at a character.
+pub(crate) fn close_reason(reason: &str) -> &str {
+    let fits = (0..=reason.len().min(123)).rev().find(|end| reason.is_char_boundary(*end));
+    &reason[..fits.unwrap_or(0)]
 }
 
 fn write_header(

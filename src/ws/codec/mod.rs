@@ -23,6 +23,7 @@ pub(crate) use deflate::deflate_alone;
 #[cfg(feature = "deflate")]
 pub use deflate::{Deflate, DeflateParams, Deflater, Inflater};
 pub use encoder::Encoder;
+pub(crate) use encoder::close_reason;
 pub use error::ProtocolError;
 #[cfg(feature = "deflate")]
 pub use negotiate::negotiate;
