@@ -33,7 +33,7 @@ $(C_LIBRARY): FORCE
 
 $(TARGET)/c/%: examples/c/%.c include/lithe.h $(C_LIBRARY)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -std=c11 -Iinclude -o $@ $< $(C_LIBRARY) -lpthread -ldl -lm
+	$(CC) $(CFLAGS) -std=c11 -pthread -Iinclude -o $@ $(abspath $<) $(C_LIBRARY) -lpthread -ldl -lm
 
 .PHONY: test
 test: test-deps check-features ## Run every test; installs what the tests need where it may

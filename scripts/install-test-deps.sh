@@ -26,7 +26,8 @@ fi
 need valgrind valgrind
 need nginx nginx
 need caddy caddy
-need g++ c++ g++ clang++
+need g++ g++
+need clang clang
 
 [ -n "$missing" ] || exit 0
 

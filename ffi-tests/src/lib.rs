@@ -1,1 +1,8 @@
-//! lithe-ffi-tests
+//! Builds the C library as a C program gets it, compiles programs against it, and runs them: as
+//! they are, and under valgrind.
+
+mod program;
+mod toolchain;
+
+pub use program::{Output, Program};
+pub use toolchain::{Language, Linkage, check_compiles, compile, include_dir, library, root};

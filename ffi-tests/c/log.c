@@ -1,0 +1,47 @@
+/* The library says nothing but to the callback, and there only what was asked for. */
+#include "check.h"
+
+struct lines {
+    pthread_mutex_t lock;
+    int count;
+    int graver_than_info;
+    char all[4096];
+};
+
+static void collect(void *user_data, lithe_log_level level, const char *target,
+                    const char *message) {
+    struct lines *lines = (struct lines *)user_data;
+    pthread_mutex_lock(&lines->lock);
+    lines->count++;
+    lines->graver_than_info += level < LITHE_LOG_INFO;
+    CHECK(strncmp(target, "lithe", 5) == 0);
+    CHECK(strlen(lines->all) + strlen(message) < sizeof lines->all);
+    strcat(lines->all, message);
+    /* Called from here, the library does not log, and so not for ever. */
+    CHECK_CODE(LITHE_ERR_WRONG_STATE, lithe_log_set(LITHE_LOG_OFF, NULL, NULL));
+    pthread_mutex_unlock(&lines->lock);
+}
+
+int main(void) {
+    static struct lines lines = { PTHREAD_MUTEX_INITIALIZER, 0, 0, "" };
+    lithe_string_t address;
+    lithe_server_t silent = start();
+    CHECK_OK(lithe_server_free(silent));
+
+    CHECK_OK(lithe_log_set(LITHE_LOG_INFO, collect, &lines));
+    lithe_server_t server = start();
+    CHECK_OK(lithe_server_address(server, &address));
+    CHECK(lines.count > 0 && lines.graver_than_info == 0);
+    CHECK(strstr(lines.all, address.ptr) != NULL);
+
+    CHECK_OK(lithe_log_set(LITHE_LOG_ERROR, collect, &lines));
+    lines.count = 0;
+    lithe_server_t second = start();
+    CHECK_OK(lithe_server_free(second));
+    CHECK(lines.count == 0);
+
+    CHECK_OK(lithe_log_set(LITHE_LOG_TRACE, NULL, NULL));
+    CHECK_OK(lithe_server_free(server));
+    CHECK(lines.count == 0);
+    return 0;
+}

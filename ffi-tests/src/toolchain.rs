@@ -1,0 +1,127 @@
+//! The library, and the compilers.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What warnings a program is compiled with; every one is an error.
+const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
+
+/// What the static library needs of the system, as `pkg-config --static` will say.
+const SYSTEM_LIBRARIES: [&str; 3] = ["-lpthread", "-ldl", "-lm"];
+
+/// Which language a file is compiled as.
+#[derive(Clone, Copy, Debug)]
+pub enum Language {
+    /// C99.
+    C,
+    /// C++11.
+    Cpp,
+}
+
+/// How a program is bound to the library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linkage {
+    /// To `liblithe.a`.
+    Static,
+    /// To `liblithe.so`.
+    Shared,
+}
+
+/// The root of the repository.
+pub fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// Where `lithe.h` is.
+pub fn include_dir() -> PathBuf {
+    root().join("include")
+}
+
+/// Where `liblithe.a` and `liblithe.so` are; they are built first, once for all tests.
+pub fn library() -> &'static Path {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    DIRECTORY.get_or_init(|| {
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        run(Command::new(cargo)
+            .args(["build", "--quiet", "--release", "--locked", "--package", "lithe-rt", "--lib"])
+            .args(["--features", "ffi", "--target-dir"])
+            .arg(target_dir())
+            .current_dir(root()));
+        target_dir().join("release")
+    })
+}
+
+/// Compiles a program of C sources, and returns where it is.
+pub fn compile(name: &str, sources: &[PathBuf], linkage: Linkage) -> PathBuf {
+    let library = library();
+    let directory = target_dir().join("ffi-tests");
+    std::fs::create_dir_all(&directory).expect("a directory for test programs");
+    let program = directory.join(format!("{name}-{linkage:?}").to_lowercase());
+    // Tests that run at the same time may want the same program.
+    static UNIQUE: AtomicUsize = AtomicUsize::new(0);
+    let unique = UNIQUE.fetch_add(1, Ordering::Relaxed);
+    let unfinished = program.with_extension(format!("{}-{unique}", std::process::id()));
+    let mut compiler = Command::new(compiler("CC", "cc"));
+    compiler.arg("-std=c99").args(WARNINGS).args(["-O1", "-g", "-pthread", "-I"]);
+    compiler.arg(include_dir()).arg("-o").arg(&unfinished).args(sources);
+    match linkage {
+        Linkage::Static => compiler.arg(library.join("liblithe.a")).args(SYSTEM_LIBRARIES),
+        Linkage::Shared => {
+            compiler.arg(library.join("liblithe.so")).arg(prefixed("-Wl,-rpath,", library))
+        }
+    };
+    run(&mut compiler);
+    std::fs::rename(&unfinished, &program).expect("both are in the same directory");
+    program
+}
+
+/// Compiles source text, with that compiler, and does nothing with the result.
+///
+/// # Panics
+///
+/// When there is an error or a warning, or the compiler is not installed.
+pub fn check_compiles(compiler: &str, language: Language, source: &str) {
+    let directory = target_dir().join("ffi-tests");
+    std::fs::create_dir_all(&directory).expect("a directory for test programs");
+    let (standard, extension) = match language {
+        Language::C => ("-std=c99", "c"),
+        Language::Cpp => ("-std=c++11", "cpp"),
+    };
+    let file = directory.join(format!("header-{compiler}.{extension}"));
+    std::fs::write(&file, source).expect("a source file");
+    run(Command::new(compiler)
+        .arg(standard)
+        .args(WARNINGS)
+        .arg("-I")
+        .arg(include_dir())
+        .arg("-fsyntax-only")
+        .arg(&file));
+}
+
+/// Where cargo puts what it builds: a test is in `deps` of a profile's directory there.
+fn target_dir() -> PathBuf {
+    let test = env::current_exe().expect("the path of this test");
+    test.ancestors().nth(3).expect("a test is in <target>/<profile>/deps").to_owned()
+}
+
+fn compiler(variable: &str, default: &str) -> OsString {
+    env::var_os(variable).unwrap_or_else(|| default.into())
+}
+
+fn prefixed(prefix: &str, path: &Path) -> OsString {
+    let mut argument = OsString::from(prefix);
+    argument.push(path);
+    argument
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| {
+        panic!("{command:?} could not be run: {error}; `make test` installs what is missing")
+    });
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}\n{text}", output.status);
+}

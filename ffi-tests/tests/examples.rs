@@ -1,0 +1,226 @@
+//! The examples in C do what they are meant to show, as they are and under valgrind.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use lithe_ffi_tests::{Linkage, Program, compile, root};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+/// Longer than anything takes that is not stuck.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+fn build(name: &str) -> PathBuf {
+    let source = root().join("examples/c").join(name).with_extension("c");
+    let source = source.canonicalize().expect("the example is there");
+    compile(name, &[source], Linkage::Static)
+}
+
+#[derive(Clone, Copy)]
+enum Run {
+    Plain,
+    Valgrind,
+}
+
+fn start(name: &str, run: Run) -> Program {
+    match run {
+        Run::Plain => Program::start(&build(name), ["0"]),
+        Run::Valgrind => Program::start_in_valgrind(&build(name), ["0"]),
+    }
+}
+
+/// `host:port` out of a line with a URL in it.
+fn address(line: &str) -> String {
+    let after = line.split_once("://").expect("a line with a URL").1;
+    after.split(' ').next().unwrap_or(after).to_owned()
+}
+
+fn test(steps: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, steps).await.expect("stuck") });
+}
+
+/// A GET request on a bare socket.
+struct Get(TcpStream);
+
+impl Get {
+    async fn send(address: &str, path: &str, headers: &str) -> Get {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        Get(stream)
+    }
+
+    /// What comes up to and with `end`.
+    async fn until(&mut self, end: &str) -> String {
+        let mut got = Vec::new();
+        while !got.ends_with(end.as_bytes()) {
+            got.push(self.0.read_u8().await.unwrap_or_else(|error| {
+                panic!("{error} after {:?}", String::from_utf8_lossy(&got))
+            }));
+        }
+        String::from_utf8(got).unwrap()
+    }
+}
+
+async fn connect(address: &str, path: &str) -> Socket {
+    connect_async(format!("ws://{address}{path}")).await.unwrap().0
+}
+
+async fn next_text(socket: &mut Socket) -> String {
+    socket.next().await.unwrap().unwrap().into_text().unwrap().to_string()
+}
+
+async fn echoes(address: &str) {
+    let mut sockets = [connect(address, "/").await, connect(address, "/").await];
+    let messages = [
+        Message::text("héllo"),
+        Message::text(""),
+        Message::binary(vec![0, 159, 146, 150]),
+        Message::binary(vec![7; 1_000_000]),
+    ];
+    for message in messages {
+        for socket in &mut sockets {
+            socket.send(message.clone()).await.unwrap();
+        }
+        for socket in &mut sockets {
+            assert_eq!(socket.next().await.unwrap().unwrap(), message);
+        }
+    }
+    sockets[0].send(Message::Ping("p".into())).await.unwrap();
+    assert_eq!(sockets[0].next().await.unwrap().unwrap(), Message::Pong("p".into()));
+    for mut socket in sockets {
+        socket.close(None).await.unwrap();
+        while let Some(Ok(message)) = socket.next().await {
+            assert!(message.is_close());
+        }
+    }
+    assert!(Get::send(address, "/", "").await.until("\r\n").await.contains(" 426 "));
+}
+
+fn echo(run: Run) {
+    let mut program = start("echo", run);
+    let address = address(&program.line());
+    test(echoes(&address));
+    program.finish_by_interrupt();
+}
+
+/// The id of the next tick.
+async fn tick(stream: &mut Get) -> u64 {
+    let event = stream.until("\n\n").await;
+    let data = event.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+    assert_eq!(data.len(), "12:34:56".len(), "{event}");
+    event.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().parse().unwrap()
+}
+
+fn sse_clock(run: Run) {
+    let mut program = start("sse_clock", run);
+    let address = address(&program.line());
+    test(async {
+        assert!(
+            Get::send(&address, "/", "").await.until("</script>").await.contains("EventSource")
+        );
+        assert!(Get::send(&address, "/no", "").await.until("\r\n").await.contains(" 404 "));
+        let mut stream = Get::send(&address, "/clock", "").await;
+        assert!(stream.until("\r\n\r\n").await.contains("text/event-stream"));
+        assert!(stream.until("\n\n").await.contains("retry: 1000\n"));
+        let first = tick(&mut stream).await;
+        assert!(tick(&mut stream).await > first);
+
+        let seen = format!("Last-Event-ID: {}\r\n", first - 100);
+        let mut back = Get::send(&address, "/clock", &seen).await;
+        back.until("retry: 1000\n\n").await;
+        let missed = back.until("\n\n").await;
+        assert!(missed.contains("event: missed\n"), "{missed}");
+        tick(&mut back).await;
+        drop(back);
+
+        program.interrupt();
+        while !stream.until("\n\n").await.contains("retry: ") {}
+    });
+    program.finish();
+}
+
+fn chat(run: Run) {
+    let mut program = start("chat", run);
+    let address = address(&program.line());
+    test(async {
+        let page = Get::send(&address, "/", "").await.until("</html>").await;
+        assert!(page.contains("text/html; charset=utf-8") && page.contains("new WebSocket("));
+        assert!(Get::send(&address, "/no", "").await.until("\r\n").await.contains(" 404 "));
+        assert!(Get::send(&address, "/chat", "").await.until("\r\n").await.contains(" 426 "));
+
+        let mut people = Get::send(&address, "/people", "").await;
+        people.until("data: \n").await;
+        let mut ann = connect(&address, "/chat").await;
+        ann.send(Message::text("Ann")).await.unwrap();
+        people.until("data: Ann\n").await;
+        let mut bob = connect(&address, "/chat").await;
+        bob.send(Message::text("Bob\u{7}".to_owned() + &"é".repeat(40))).await.unwrap();
+        people.until(&format!("data: Ann\ndata: Bob {}\n", "é".repeat(18))).await;
+
+        ann.send(Message::text("hello,\nyou")).await.unwrap();
+        assert_eq!(next_text(&mut bob).await, "Ann\nhello,\nyou");
+        assert_eq!(next_text(&mut ann).await, "Ann\nhello,\nyou");
+        bob.close(None).await.unwrap();
+        people.until("data: Ann\n").await;
+        ann.send(Message::text("anyone?")).await.unwrap();
+        assert_eq!(next_text(&mut ann).await, "Ann\nanyone?");
+
+        program.interrupt();
+        let close = ann.next().await.unwrap().unwrap();
+        let Message::Close(Some(close)) = close else { panic!("{close:?}") };
+        assert_eq!(close.code, CloseCode::Away);
+        assert!(ann.next().await.is_none_or(|end| end.is_err()));
+        people.until("retry: ").await;
+    });
+    assert_eq!(program.line(), "");
+    assert!(program.line().contains("parted from, 0 cut"));
+    program.finish();
+}
+
+macro_rules! examples {
+    ($($name:ident)*) => {$(
+        mod $name {
+            use super::Run;
+
+            #[test]
+            fn works() {
+                super::$name(Run::Plain);
+            }
+
+            #[test]
+            fn works_in_valgrind() {
+                super::$name(Run::Valgrind);
+            }
+        }
+    )*};
+}
+
+examples! {
+    chat
+    echo
+    sse_clock
+}
+
+#[test]
+fn chat_takes_another_port_when_its_own_is_taken() {
+    // Where this fails another program has the port, which is just as well.
+    let _taken = std::net::TcpListener::bind("127.0.0.1:8080");
+    let mut program = Program::start(&build("chat"), [""; 0]);
+    assert!(program.line().contains("8080 is taken"));
+    let address = address(&program.line());
+    test(async {
+        Get::send(&address, "/", "").await.until("</html>").await;
+    });
+    program.interrupt();
+    assert_eq!(program.line(), "");
+    assert!(program.line().contains("parted from"));
+    program.finish();
+}
