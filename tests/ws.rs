@@ -8,6 +8,7 @@ use futures_util::{SinkExt, StreamExt};
 use lithe::ws::{
     CloseCode, Config, Message, Origins, Prepared, SendError, Socket, WebSocketUpgrade,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -448,4 +449,41 @@ async fn sending_is_cancel_safe() {
     assert_eq!(client.next().await.unwrap().unwrap().len(), 15 << 20);
     assert_eq!(client.next().await.unwrap().unwrap(), Wire::text("after all"));
     waiting.await.unwrap().unwrap();
+}
+
+/// Sends bytes of its own making after the handshake, and returns all that came back.
+async fn exchange_raw(url: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = connect(url).await.into_inner();
+    stream.write_all(bytes).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn what_came_before_an_invalid_frame_is_answered_before_the_close() {
+    let url = serve(Config::default(), echo).await;
+    let answer = exchange_raw(&url, b"\x81\x82\0\0\0\0hi\x83\x80\0\0\0\0").await;
+    assert_eq!(answer, b"\x81\x02hi\x88\x11\x03\xeareserved opcode");
+}
+
+#[tokio::test]
+async fn what_came_before_a_close_frame_is_answered_before_it() {
+    let url = serve(Config::default(), echo).await;
+    let answer = exchange_raw(&url, b"\x82\x82\0\0\0\0hi\x88\x82\0\0\0\0\x03\xe8").await;
+    assert_eq!(answer, b"\x82\x02hi\x88\x02\x03\xe8");
+}
+
+#[tokio::test]
+async fn a_reset_is_reported_to_the_host() {
+    let (handler, mut sockets) = handed_over();
+    let url = serve(Config::default(), handler).await;
+    let client = connect(&url).await;
+    let mut socket = sockets.recv().await.unwrap();
+    let MaybeTlsStream::Plain(stream) = client.into_inner() else { panic!("plain TCP") };
+    // Closing with a linger time of zero resets the connection.
+    stream.set_zero_linger().unwrap();
+    drop(stream);
+    assert_eq!(socket.recv().await, None);
+    assert_eq!(socket.sender().closed().await.code, 1006);
 }

@@ -67,14 +67,19 @@ impl<H: Future<Output = ()>> Future for Connection<H> {
         let mut this = self.project();
         let mut turns = 0;
         loop {
-            let mut again = false;
-            if let Some(link) = this.link {
-                again = link.receive(cx, this.shared, this.timer.as_mut()).is_ready();
-            }
+            let read = match this.link {
+                Some(link) => link.receive(cx, this.shared, this.timer.as_mut()),
+                None => Poll::Pending,
+            };
+            let mut again = read.is_ready();
             if turns == 0 || again {
                 poll_handler(this.handler.as_mut(), this.shared, cx);
             }
             if let Some(link) = this.link {
+                // Only now, so that the handler has answered what came before.
+                if let Poll::Ready(read) = read {
+                    link.conclude(read, cx, this.shared, this.timer.as_mut());
+                }
                 match link.send(cx, this.shared, this.timer.as_mut()) {
                     Poll::Ready(End) => *this.link = None,
                     Poll::Pending => again |= link.can_read_on(),
@@ -181,13 +186,13 @@ impl Link {
         }
     }
 
-    /// Reads once and hands on what came. `Ready` when there may be more to read.
+    /// Reads once and hands on what came; what follows from it is for `conclude`.
     fn receive(
         &mut self,
         cx: &mut Context<'_>,
         shared: &Shared,
         mut timer: Pin<&mut Sleep>,
-    ) -> Poll<()> {
+    ) -> Poll<Read> {
         if self.phase == Phase::New {
             shared.attach(cx.waker());
             self.phase = Phase::Open;
@@ -200,14 +205,23 @@ impl Link {
         if self.held_up || self.peer_shut || self.over {
             return Poll::Pending;
         }
-        let read = BATCH.with_borrow_mut(|batch| {
+        BATCH.with_borrow_mut(|batch| {
             let read = ready!(self.poll_decode(cx, batch));
             if !batch.is_empty() {
                 shared.deliver(batch);
             }
             Poll::Ready(read)
-        });
-        match ready!(read) {
+        })
+    }
+
+    fn conclude(
+        &mut self,
+        read: Read,
+        cx: &mut Context<'_>,
+        shared: &Shared,
+        timer: Pin<&mut Sleep>,
+    ) {
+        match read {
             Read::Data => {}
             Read::Closed(close) => {
                 shared.peer_closed(close);
@@ -227,16 +241,13 @@ impl Link {
             }
             Read::End(None) if self.phase == Phase::Lingering => {
                 self.peer_shut = true;
-                return Poll::Pending;
             }
             Read::End(error) => {
                 let reason = error.map_or_else(|| "connection lost".into(), |e| e.to_string());
                 shared.lost(&reason);
                 self.over = true;
-                return Poll::Pending;
             }
         }
-        Poll::Ready(())
     }
 
     fn poll_decode(&mut self, cx: &mut Context<'_>, batch: &mut Vec<Item>) -> Poll<Read> {
