@@ -52,9 +52,11 @@ fn a_thousand_starts_and_stops_leave_nothing_behind() {
         return;
     }
     let once = |n: usize| {
-        let server = server(routes()).workers(2).start().unwrap();
+        let server = server(routes()).workers(2).static_dir("src").start().unwrap();
         let mut plain = Client::connect(&server);
         plain.get("/").response();
+        // Files are read on threads of their own.
+        plain.get("/lib.rs").response();
         let mut events = Client::connect(&server);
         events.get("/events").head();
         // One that the server may not have got round to when it is dropped.

@@ -148,8 +148,9 @@ impl Builder {
     }
 
     /// How long a client may take no byte of a response or event stream while there are some for
-    /// it; then the connection is cut, and counted as `peer_timeout`. A WebSocket has
-    /// [settings of its own](crate::ws::Config::peer_timeout). Default: 30 s.
+    /// it; then the connection is cut, and counted as `peer_timeout`. Over HTTP/2 that is the
+    /// connection as a whole; a stream on it may wait for its client as long as the client answers
+    /// pings. A WebSocket has [settings of its own](crate::ws::Config::peer_timeout). Default: 30 s.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.config.write_timeout = timeout;
         self
