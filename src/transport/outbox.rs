@@ -19,6 +19,9 @@ use super::scratch;
 /// Chunks below this size are gathered into one buffer; larger ones are written from where they
 /// are.
 const SMALL: usize = 8 * 1024;
+/// How many large chunks leave with one system call, each between gathered small ones.
+#[cfg(feature = "ws")]
+const VECTORED: usize = 16;
 /// Up to this size, small pieces that follow each other share a chunk.
 const JOINED: usize = 32 * 1024;
 
@@ -208,28 +211,51 @@ impl WriteQueue {
         cx: &mut Context<'_>,
         io: &mut W,
     ) -> Poll<io::Result<usize>> {
-        let first = &self.chunks[0].bytes()[self.offset..];
         if self.chunks.len() == 1 {
-            return Pin::new(io).poll_write(cx, first);
+            return Pin::new(io).poll_write(cx, &self.chunks[0].bytes()[self.offset..]);
         }
+        let pieces = || {
+            let skipped = std::iter::once(self.offset).chain(std::iter::repeat(0));
+            self.chunks.iter().zip(skipped).map(|(chunk, skip)| &chunk.bytes()[skip..])
+        };
         scratch::with_output(|gathered| {
-            let mut rest = self.chunks.iter();
-            let mut next = rest.next().map(|_| first);
-            while let Some(bytes) = next {
-                if bytes.len() >= SMALL || gathered.len() + bytes.len() > scratch::WRITE {
+            let (mut taken, mut large) = (0, 0);
+            for piece in pieces() {
+                if piece.len() >= SMALL {
+                    large += 1;
+                } else if gathered.len() + piece.len() <= scratch::WRITE {
+                    gathered.extend_from_slice(piece);
+                } else {
                     break;
                 }
-                gathered.extend_from_slice(bytes);
-                next = rest.next().map(Chunk::bytes);
+                taken += 1;
+                if large == VECTORED {
+                    break;
+                }
             }
-            let large = next.unwrap_or_default();
-            if large.is_empty() {
-                Pin::new(io).poll_write(cx, gathered)
-            } else if gathered.is_empty() {
-                let after = rest.next().map(Chunk::bytes).unwrap_or_default();
-                Pin::new(io).poll_write_vectored(cx, &[IoSlice::new(large), IoSlice::new(after)])
-            } else {
-                Pin::new(io).poll_write_vectored(cx, &[IoSlice::new(gathered), IoSlice::new(large)])
+            let mut slices = [IoSlice::new(&[]); 2 * VECTORED + 1];
+            let (mut count, mut copied, mut begin) = (0, 0, 0);
+            let mut push = |bytes| {
+                slices[count] = IoSlice::new(bytes);
+                count += 1;
+            };
+            for piece in pieces().take(taken) {
+                if piece.len() < SMALL {
+                    copied += piece.len();
+                    continue;
+                }
+                if begin < copied {
+                    push(&gathered[begin..copied]);
+                }
+                push(piece);
+                begin = copied;
+            }
+            if begin < copied {
+                push(&gathered[begin..copied]);
+            }
+            match &slices[..count] {
+                [only] => Pin::new(io).poll_write(cx, only),
+                several => Pin::new(io).poll_write_vectored(cx, several),
             }
         })
     }
@@ -246,6 +272,100 @@ impl WriteQueue {
             if let Some(Chunk::Owned(bytes)) = self.chunks.pop_front() {
                 scratch::give_spare(bytes);
             }
+        }
+    }
+}
+
+#[cfg(all(test, feature = "ws"))]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    /// Takes so many bytes at a time, and remembers each call.
+    struct Calls {
+        takes: usize,
+        made: Vec<Vec<u8>>,
+    }
+
+    impl AsyncWrite for Calls {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            slices: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            let all = slices.iter().flat_map(|slice| slice.iter().copied());
+            let taken: Vec<u8> = all.take(self.takes).collect();
+            let len = taken.len();
+            self.made.push(taken);
+            Poll::Ready(Ok(len))
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            true
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Queues shared chunks of these lengths, writes them, and says how many calls it took.
+    fn write(lengths: &[usize], takes: usize) -> usize {
+        let mut outbox = Outbox::new(usize::MAX);
+        let mut expected = Vec::new();
+        for (&len, fill) in lengths.iter().zip((b'a'..=b'z').cycle()) {
+            expected.resize(expected.len() + len, fill);
+            outbox.push_shared(vec![fill; len].into());
+        }
+        let mut queue = WriteQueue::default();
+        queue.take_from(&mut outbox);
+        let (mut io, mut written) = (Calls { takes, made: Vec::new() }, 0);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(queue.poll_write(&mut cx, &mut io, &mut written).is_ready());
+        assert!(queue.is_empty());
+        assert_eq!(written, expected.len());
+        assert!(io.made.concat() == expected, "{lengths:?} by {takes}");
+        io.made.len()
+    }
+
+    #[test]
+    fn chunks_of_all_sizes_leave_with_one_call() {
+        for lengths in [
+            &[10][..],
+            &[10, 20, 30],
+            &[100_000],
+            &[10, 100_000],
+            &[100_000, 10],
+            &[10, 100_000, 10, 100_000, 10],
+            &[10, 20, 100_000, 100_000, SMALL, 10, SMALL - 1, 20],
+        ] {
+            assert_eq!(write(lengths, usize::MAX), 1, "{lengths:?}");
+        }
+    }
+
+    #[test]
+    fn a_queue_of_any_length_leaves_in_a_few_calls() {
+        assert_eq!(write(&[10, 100_000].repeat(VECTORED * 3), usize::MAX), 3);
+        assert_eq!(write(&[1000; 1000], usize::MAX), 4);
+    }
+
+    #[test]
+    fn a_socket_that_takes_little_gets_all_in_order() {
+        for takes in [1, 7, 9_999, 10_000, 10_001] {
+            write(&[10, 10_000, 20, 30, 10_000, 10_000, 5], takes);
         }
     }
 }
