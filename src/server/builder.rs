@@ -20,6 +20,24 @@ const MAX_WORKERS: usize = 1024;
 /// The settings of a server that is not yet running.
 ///
 /// Every limit is on by default. A timeout of [`Duration::MAX`] never passes.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use axum::{Router, routing::get};
+/// use lithe::server::{Error, Server};
+///
+/// fn start() -> Result<Server, Error> {
+///     Server::builder()
+///         .bind("127.0.0.1:8080")
+///         .router(Router::new().route("/health", get(|| async { "ok" })))
+///         .static_dir("public")
+///         .metrics_path("/metrics")
+///         .max_connections(50_000)
+///         .idle_timeout(Duration::from_secs(30))
+///         .start()
+/// }
+/// ```
 #[derive(Debug)]
 #[must_use = "a server runs once it is started"]
 pub struct Builder {

@@ -77,6 +77,18 @@ impl Server {
     ///
     /// An HTTP connection is one entry, of the kind of stream that it has become. The streams that
     /// share an HTTP/2 connection are one entry each, besides the one of the connection.
+    ///
+    /// ```
+    /// use lithe::server::Server;
+    ///
+    /// fn close_those_far_behind(server: &Server) {
+    ///     for connection in server.connections() {
+    ///         if connection.queued_bytes > 512 * 1024 {
+    ///             server.close(connection.id);
+    ///         }
+    ///     }
+    /// }
+    /// ```
     pub fn connections(&self) -> Vec<Connection> {
         self.shared.registry.list()
     }
@@ -102,6 +114,14 @@ impl Server {
 
 impl Server {
     /// What the server has counted so far.
+    ///
+    /// ```
+    /// # let server = lithe::server::Server::builder().start()?;
+    /// let metrics = server.metrics();
+    /// assert_eq!(metrics.websocket.open, 0);
+    /// assert_eq!(metrics.limits["max_connections"], 0);
+    /// # Ok::<(), lithe::server::Error>(())
+    /// ```
     pub fn metrics(&self) -> Metrics {
         Metrics::of(&self.shared)
     }
@@ -119,6 +139,18 @@ impl Server {
     /// May be called more than once, and from any runtime: all calls report the same drain, which
     /// is over at the earliest of their timeouts. Cancel safe; the drain goes on without its
     /// caller. The server accepts no connections afterwards and can only be dropped.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use lithe::server::Server;
+    ///
+    /// async fn run(server: Server) {
+    ///     let _ = tokio::signal::ctrl_c().await;
+    ///     let report = server.drain(Duration::from_secs(30)).await;
+    ///     println!("{} ended, {} cut", report.drained, report.cut);
+    /// }
+    /// ```
     pub async fn drain(&self, timeout: Duration) -> DrainReport {
         drain::drain(self.shared.clone(), self.workers[0].handle.clone(), timeout).await
     }

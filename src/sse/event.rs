@@ -47,12 +47,26 @@ pub enum EventError {
 impl Event {
     /// An event with that data. The client gets each CRLF, CR and LF in it as one LF, and all
     /// else, leading spaces included, as it is.
+    ///
+    /// ```
+    /// use lithe::sse::Event;
+    ///
+    /// assert_eq!(Event::new("two\r\n lines").encode(), "data: two\ndata:  lines\n\n");
+    /// ```
     pub fn new(data: impl AsRef<str>) -> Self {
         let data = data.as_ref();
         Event { fields: Vec::with_capacity(FIELDS + data.len()) }.data(data)
     }
 
     /// An event whose data is `value` as JSON.
+    ///
+    /// ```
+    /// use lithe::sse::Event;
+    ///
+    /// let event = Event::json(&serde_json::json!({ "user": 7 }))?;
+    /// assert_eq!(event.encode(), "data: {\"user\":7}\n\n");
+    /// # Ok::<(), lithe::sse::EventError>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -4,6 +4,14 @@ use std::time::Duration;
 use super::codec::Deflate;
 
 /// Whether messages are compressed (RFC 7692), for clients that offer it.
+///
+/// ```
+/// use lithe::ws::{Compression, Config, Deflate};
+///
+/// // For small messages that resemble each other.
+/// let deflate = Deflate::default().context_takeover(true).window_bits(11).threshold(64);
+/// let config = Config::default().compression(Compression::On(deflate));
+/// ```
 #[cfg(feature = "deflate")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -44,7 +52,20 @@ pub enum Origins {
     Any,
 }
 
-/// Settings of a connection. All limits are on by default.
+/// Settings of a connection, for a [server](crate::server::Builder::ws) or for
+/// [one handler](super::WebSocketUpgrade::config).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use lithe::ws::{Config, Origins};
+///
+/// let config = Config::default()
+///     .max_message_size(64 * 1024)
+///     .max_messages_per_second(20)
+///     .idle_timeout(Duration::from_secs(600))
+///     .origins(Origins::List(vec!["https://app.example.com".to_owned()]));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Config {
     pub(crate) max_message_size: usize,

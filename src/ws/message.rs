@@ -4,6 +4,14 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 /// A whole message. Pings, pongs and close frames are answered by the connection itself and never
 /// show up here.
+///
+/// ```
+/// use lithe::ws::Message;
+///
+/// let message = Message::from("hello");
+/// assert_eq!(message.as_text(), Some("hello"));
+/// assert!(!Message::from(vec![1, 2, 3]).is_text());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// UTF-8 text.
@@ -90,6 +98,15 @@ impl From<Bytes> for Message {
 }
 
 /// A close code that may be sent (RFC 6455 §7.4).
+///
+/// ```
+/// use lithe::ws::CloseCode;
+///
+/// assert_eq!(CloseCode::NORMAL.get(), 1000);
+/// assert_eq!(CloseCode::new(4001).map(CloseCode::get), Some(4001));
+/// // 1006 stands for a connection that broke, and is never sent.
+/// assert_eq!(CloseCode::new(1006), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CloseCode(u16);
 

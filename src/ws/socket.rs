@@ -9,6 +9,22 @@ use super::{CloseCode, Closed, Message, Prepared, RecvError, SendError};
 /// A WebSocket: its [`Sender`] and its [`Receiver`] in one.
 ///
 /// Dropping it closes the connection with 1000, after what is queued was sent.
+///
+/// ```
+/// use lithe::ws::{CloseCode, Message, Socket};
+///
+/// async fn sum(mut socket: Socket) {
+///     let mut sum = 0;
+///     while let Some(message) = socket.recv().await {
+///         match message.as_text().map(str::parse::<i64>) {
+///             Some(Ok(number)) => sum += number,
+///             _ => socket.close(CloseCode::UNSUPPORTED, "numbers only"),
+///         }
+///         // An error: the connection is closed, and `recv` will say so.
+///         let _ = socket.send(sum.to_string()).await;
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Socket {
     sender: Sender,
@@ -71,6 +87,17 @@ impl Socket {
 
 /// Sends on a connection, from any task or thread. Cloning it is cheap. It does not keep the
 /// connection open.
+///
+/// ```
+/// use lithe::ws::{CloseCode, SendError, Sender};
+///
+/// /// Sends without waiting; whoever cannot keep up is sent home.
+/// fn tell(member: &Sender, text: &str) {
+///     if member.try_send(text) == Err(SendError::Full) {
+///         member.close(CloseCode::AGAIN, "too slow");
+///     }
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Sender {
     shared: Arc<Shared>,
@@ -181,6 +208,23 @@ impl fmt::Debug for Sender {
 }
 
 /// Receives on a connection. Dropping it closes the connection with 1000, or 1011 in a panic.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use lithe::ws::{RecvError, Receiver};
+///
+/// /// Runs on a thread of its own.
+/// fn read_all(receiver: &Receiver) {
+///     loop {
+///         match receiver.recv_blocking(Some(Duration::from_secs(60))) {
+///             Ok(message) => println!("{} bytes", message.len()),
+///             Err(RecvError::Closed(end)) => return println!("closed with {}", end.code),
+///             Err(_) => println!("nothing for a minute"),
+///         }
+///     }
+/// }
+/// ```
 pub struct Receiver {
     shared: Arc<Shared>,
 }

@@ -119,6 +119,20 @@ impl WebSocketUpgrade {
 
     /// The subprotocols that the server speaks, the most wanted first. The first one that the
     /// client has offered is agreed on; when there is none, the connection has no subprotocol.
+    ///
+    /// ```
+    /// use axum::http::StatusCode;
+    /// use axum::response::{IntoResponse, Response};
+    /// use lithe::ws::{Socket, WebSocketUpgrade};
+    ///
+    /// async fn editor(upgrade: WebSocketUpgrade) -> Response {
+    ///     let upgrade = upgrade.protocols(["editor.v2", "editor.v1"]);
+    ///     if upgrade.selected_protocol().is_none() {
+    ///         return (StatusCode::BAD_REQUEST, "speak editor.v1 or v2\n").into_response();
+    ///     }
+    ///     upgrade.on_upgrade(async |socket: Socket| println!("{:?}", socket.protocol()))
+    /// }
+    /// ```
     pub fn protocols<P: Into<String>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
         self.protocol = protocols
             .into_iter()
@@ -157,6 +171,24 @@ impl WebSocketUpgrade {
     /// Answers the handshake for a handler that lives elsewhere, such as another thread. The
     /// response must be returned to the client. The socket may be used at once; what is sent
     /// before the switch is queued.
+    ///
+    /// ```
+    /// use axum::response::Response;
+    /// use lithe::ws::{UpgradeError, WebSocketUpgrade};
+    ///
+    /// async fn echo(upgrade: WebSocketUpgrade) -> Result<Response, UpgradeError> {
+    ///     let (socket, response) = upgrade.accept()?;
+    ///     let (sender, receiver) = socket.split();
+    ///     std::thread::spawn(move || {
+    ///         while let Ok(message) = receiver.recv_blocking(None) {
+    ///             if sender.send_blocking(message, None).is_err() {
+    ///                 break;
+    ///             }
+    ///         }
+    ///     });
+    ///     Ok(response)
+    /// }
+    /// ```
     ///
     /// # Errors
     ///

@@ -4,6 +4,22 @@
 //! Header coding, close codes and their meaning are tungstenite's; what is ours is that frames are
 //! decoded in place, in a buffer that the caller lends, and that only what is incomplete is
 //! copied.
+//!
+//! ```
+//! use lithe::ws::codec::{Decoder, Encoder, Item, Role};
+//!
+//! let mut bytes = Vec::new();
+//! Encoder::new(Role::Client).message(true, false, b"hello", &mut bytes);
+//!
+//! let mut decoder = Decoder::new(Role::Server, 1 << 20, 1 << 20);
+//! let (first, second) = bytes.split_at_mut(4);
+//! decoder.decode(first, |_| panic!("it is not complete yet"))?;
+//! decoder.decode(second, |item| match item {
+//!     Item::Message(message) => assert_eq!(message.as_text(), Some("hello")),
+//!     _ => panic!("no control frame was sent"),
+//! })?;
+//! # Ok::<(), lithe::ws::codec::ProtocolError>(())
+//! ```
 
 mod decoder;
 #[cfg(feature = "deflate")]
