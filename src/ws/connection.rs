@@ -518,3 +518,6 @@ impl Rate {
         self.tokens >= 0.0
     }
 }
+
+#[cfg(test)]
+mod tests;

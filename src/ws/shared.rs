@@ -51,6 +51,8 @@ struct State {
     waiting_senders: Option<Box<Slab<Waker>>>,
     /// Bytes of pongs in the outbox, at most.
     replies: usize,
+    /// Bytes in the outbox up to the end of the last pong.
+    before_replied: usize,
     /// Messages queued since the task last asked.
     queued_messages: u64,
 
@@ -127,6 +129,7 @@ impl Shared {
                 blocked_senders: 0,
                 waiting_senders: None,
                 replies: 0,
+                before_replied: 0,
                 queued_messages: 0,
                 task: None,
                 scheduled: false,
@@ -411,6 +414,7 @@ impl Shared {
                 Item::Ping(payload) if state.closing.is_none() => {
                     state.replies += payload.len() + HEADER_COST;
                     state.outbox.push_with(|out| self.encoder.pong(&payload, out));
+                    state.before_replied = state.outbox.queued();
                 }
                 _ => {}
             }
@@ -453,7 +457,9 @@ impl Shared {
         let mut blocked = 0;
         if written > 0 {
             state.outbox.written(written);
-            if state.outbox.queued() == 0 {
+            // Others may see to it that the outbox itself is never empty.
+            state.before_replied = state.before_replied.saturating_sub(written);
+            if state.before_replied == 0 {
                 state.replies = 0;
             }
             if state.outbox.is_half_empty() {

@@ -1,0 +1,102 @@
+//! A connection over a pipe, with a clock that stands still while anybody has something to do.
+
+use std::future::Ready;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use super::*;
+use crate::ws::codec::{Encoder, Role};
+use crate::ws::{Message, Socket};
+
+const CLIENT: fn() -> Encoder = || Encoder::new(Role::Client);
+const SECOND: Duration = Duration::from_secs(1);
+/// Long after every timeout of these tests.
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Without pings, so that nothing happens but what a test is about.
+fn config() -> Config {
+    Config::default().ping_interval(None)
+}
+
+struct Pipe {
+    peer: DuplexStream,
+    socket: Socket,
+    task: JoinHandle<()>,
+}
+
+/// A connection to a peer between whom and us `capacity` bytes may be under way.
+fn connect(config: Config, capacity: usize) -> Pipe {
+    let decoder = Decoder::new(Role::Server, config.max_message_size, config.max_frame_size);
+    connect_with(config, decoder, capacity)
+}
+
+fn connect_with(config: Config, decoder: Decoder, capacity: usize) -> Pipe {
+    let (ours, peer) = duplex(capacity);
+    let shared = Shared::new(
+        &config,
+        #[cfg(feature = "deflate")]
+        None,
+        None,
+    );
+    let socket = Socket::new(shared.clone());
+    let task = tokio::spawn(Connection::new(
+        Stream::Other(Box::new(ours)),
+        Bytes::new(),
+        decoder,
+        Tie(shared),
+        Arc::new(config),
+        None,
+        None::<Ready<()>>,
+    ));
+    Pipe { peer, socket, task }
+}
+
+fn text(text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    CLIENT().message(true, false, text.as_bytes(), &mut out);
+    out
+}
+
+fn close_frame() -> Vec<u8> {
+    let mut out = Vec::new();
+    CLIENT().close(Some((Code::Normal, "")), &mut out);
+    out
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_do_not_stop_the_reading_while_the_queue_is_never_empty() {
+    let config = config().send_queue(64 << 10);
+    let Pipe { peer, mut socket, .. } = connect(config, 1024);
+    let (mut from_us, mut to_us) = split(peer);
+    let sender = socket.sender();
+    tokio::spawn(async move { while sender.send("x".repeat(500)).await.is_ok() {} });
+    tokio::spawn(async move {
+        let mut buffer = [0; 256];
+        while from_us.read(&mut buffer).await.is_ok_and(|len| len > 0) {
+            tokio::task::yield_now().await;
+        }
+    });
+    let mut ping = Vec::new();
+    CLIENT().ping(&[0; 125], &mut ping);
+    let peer = tokio::spawn(async move {
+        for _ in 0..2000 {
+            to_us.write_all(&ping).await.unwrap();
+        }
+        to_us.write_all(&text("after 2,000 pings")).await.unwrap();
+        to_us
+    });
+    let message = std::pin::pin!(socket.recv());
+    // Time does not pass here, so the turns are counted instead.
+    let mut turns = 0;
+    let mut message = message;
+    let message = std::future::poll_fn(|cx| {
+        turns += 1;
+        cx.waker().wake_by_ref();
+        assert!(turns < 1_000_000, "the socket is not read any more");
+        message.as_mut().poll(cx)
+    });
+    assert_eq!(message.await, Some(Message::from("after 2,000 pings")));
+    drop(peer);
+}
