@@ -19,6 +19,9 @@ use super::shared::{Shared, Tie};
 use super::{CloseCode, Config};
 use crate::transport::{Limit, Membership, Stream, WriteQueue, scratch};
 
+/// As good as never, and not too far away to be added to the time.
+const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
 /// How often a task reads before it lets other connections have their turn.
 const TURNS: usize = 4;
 
@@ -405,7 +408,7 @@ impl Link {
     /// Sets the timer, and has it wake this task.
     fn arm(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>, after: Option<Duration>) {
         if let Some(after) = after {
-            timer.as_mut().reset(Instant::now() + after);
+            timer.as_mut().reset(Instant::now() + after.min(FAR));
             // A deadline that has passed already is seen by `is_elapsed` on the next poll.
             if timer.poll(cx).is_ready() {
                 cx.waker().wake_by_ref();

@@ -66,6 +66,20 @@ fn close_frame() -> Vec<u8> {
 }
 
 #[tokio::test(start_paused = true)]
+async fn times_without_end_are_no_timeouts() {
+    let config = config().ping_interval(Duration::MAX).peer_timeout(Duration::MAX);
+    let config = config.idle_timeout(Duration::MAX).close_timeout(Duration::MAX);
+    let Pipe { mut peer, mut socket, task } = connect(config, 1024);
+    peer.write_all(&text("hello")).await.unwrap();
+    assert_eq!(socket.recv().await, Some(Message::from("hello")));
+    socket.close(CloseCode::NORMAL, "");
+    peer.write_all(&close_frame()).await.unwrap();
+    assert!(socket.sender().closed().await.clean);
+    drop(peer);
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn pings_do_not_stop_the_reading_while_the_queue_is_never_empty() {
     let config = config().send_queue(64 << 10);
     let Pipe { peer, mut socket, .. } = connect(config, 1024);
