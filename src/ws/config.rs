@@ -173,8 +173,9 @@ impl Config {
         Config { handshake_timeout: timeout, ..self }
     }
 
-    /// How long a peer may take to answer a close frame, and to close its end of the connection,
-    /// before it is cut. Default: 5 s.
+    /// How long a peer may take to answer a close frame once it is out, and to close its end of the
+    /// connection, before it is cut; and how long without taking a byte of what was queued before.
+    /// Default: 5 s.
     #[must_use]
     pub fn close_timeout(self, timeout: Duration) -> Self {
         Config { close_timeout: timeout, ..self }

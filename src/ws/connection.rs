@@ -309,6 +309,8 @@ impl Link {
         mut timer: Pin<&mut Sleep>,
     ) -> Poll<End> {
         let (mut written, mut blocked) = (0, false);
+        let was_open = self.phase == Phase::Open;
+        let was_late = !was_open && !self.unsent.is_empty();
         loop {
             let signals = shared.exchange(written, &mut self.unsent);
             self.room = signals.room;
@@ -319,7 +321,6 @@ impl Link {
             }
             if signals.closing && self.phase == Phase::Open {
                 self.phase = Phase::Closing;
-                self.arm(cx, timer.as_mut(), Some(self.config.close_timeout));
             }
             if blocked || self.unsent.is_empty() {
                 break;
@@ -334,6 +335,12 @@ impl Link {
                 Poll::Pending => blocked = true,
             }
             self.alive.progressed |= written > 0;
+        }
+        let closes = was_open && self.phase == Phase::Closing;
+        // What was queued before the close frame may have taken its time.
+        if closes || (was_late && self.unsent.is_empty()) {
+            self.alive.progressed = false;
+            self.arm(cx, timer.as_mut(), Some(self.config.close_timeout));
         }
         self.flush(cx, shared)
     }
@@ -373,12 +380,18 @@ impl Link {
 
     fn linger(&mut self, cx: &mut Context<'_>, timer: Pin<&mut Sleep>) {
         self.phase = Phase::Lingering;
+        self.alive.progressed = false;
         self.arm(cx, timer, Some(self.config.close_timeout));
     }
 
     fn on_timer(&mut self, cx: &mut Context<'_>, shared: &Shared, timer: Pin<&mut Sleep>) {
         match self.phase {
             Phase::New => {}
+            Phase::Closing | Phase::Lingering
+                if !self.unsent.is_empty() && std::mem::take(&mut self.alive.progressed) =>
+            {
+                self.arm(cx, timer, Some(self.config.close_timeout));
+            }
             Phase::Closing | Phase::Lingering => {
                 shared.lost("close timed out");
                 self.over = true;

@@ -66,6 +66,35 @@ fn close_frame() -> Vec<u8> {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_peer_gets_all_that_was_queued_before_the_close() {
+    let Pipe { mut peer, socket, task } = connect(config().close_timeout(SECOND), 1024);
+    socket.try_send(vec![7; 64 << 10]).unwrap();
+    socket.close(CloseCode::NORMAL, "");
+    let mut received = Vec::new();
+    while received.len() < (64 << 10) + 10 + 4 {
+        sleep(SECOND / 2).await;
+        let len = received.len();
+        assert!(peer.read_buf(&mut received).await.unwrap() > 0, "cut after {len} bytes");
+    }
+    sleep(SECOND / 4).await;
+    peer.write_all(&close_frame()).await.unwrap();
+    assert!(socket.sender().closed().await.clean);
+    drop(peer);
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_nothing_after_a_close_is_cut_in_time() {
+    let Pipe { peer: _peer, socket, task } = connect(config().close_timeout(SECOND), 1024);
+    let begun = Instant::now();
+    socket.try_send(vec![7; 64 << 10]).unwrap();
+    socket.close(CloseCode::NORMAL, "");
+    task.await.unwrap();
+    assert!(begun.elapsed() < SECOND * 3 / 2, "{:?}", begun.elapsed());
+    assert!(!socket.closed().unwrap().clean);
+}
+
+#[tokio::test(start_paused = true)]
 async fn times_without_end_are_no_timeouts() {
     let config = config().ping_interval(Duration::MAX).peer_timeout(Duration::MAX);
     let config = config.idle_timeout(Duration::MAX).close_timeout(Duration::MAX);
