@@ -25,6 +25,9 @@ const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 /// How often a task reads before it lets other connections have their turn.
 const TURNS: usize = 4;
 
+/// How much is read at once of what is not wanted any more.
+const LINGER_READ: usize = 64 * 1024;
+
 thread_local! {
     /// What one read brought, on its way to the shared state.
     static BATCH: RefCell<Vec<Item>> = const { RefCell::new(Vec::new()) };
@@ -203,6 +206,10 @@ impl Link {
         }
         if timer.is_elapsed() {
             self.on_timer(cx, shared, timer.as_mut());
+        }
+        if self.phase == Phase::Lingering {
+            // Nothing of it is kept any more.
+            self.room = LINGER_READ;
         }
         self.held_up = self.room == 0;
         if self.held_up || self.peer_shut || self.over {

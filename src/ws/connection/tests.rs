@@ -95,6 +95,20 @@ async fn a_peer_that_takes_nothing_after_a_close_is_cut_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_peer_that_closes_is_let_go_while_the_application_is_behind() {
+    let Pipe { mut peer, mut socket, task } = connect(config().receive_queue(1), 1024);
+    let begun = Instant::now();
+    peer.write_all(&text("unread")).await.unwrap();
+    peer.write_all(&close_frame()).await.unwrap();
+    assert_eq!(socket.sender().closed().await.code, 1000);
+    peer.shutdown().await.unwrap();
+    task.await.unwrap();
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    assert_eq!(socket.recv().await, Some(Message::from("unread")));
+    assert_eq!(socket.recv().await, None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn times_without_end_are_no_timeouts() {
     let config = config().ping_interval(Duration::MAX).peer_timeout(Duration::MAX);
     let config = config.idle_timeout(Duration::MAX).close_timeout(Duration::MAX);
