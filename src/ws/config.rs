@@ -161,7 +161,7 @@ impl Config {
     }
 
     /// After how long without a message from the peer the connection is closed with 1001, pings
-    /// answered or not. Default: never.
+    /// answered or not; never while messages wait to be received. Default: never.
     #[must_use]
     pub fn idle_timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
         Config { idle_timeout: timeout.into(), ..self }

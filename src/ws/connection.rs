@@ -405,6 +405,10 @@ impl Link {
             }
             Phase::Open => {
                 let held_up = self.room == 0;
+                if shared.unread_bytes() > 0 {
+                    // It is the application that has not said anything.
+                    self.alive.active();
+                }
                 match self.alive.tick(&self.config, held_up, !self.unsent.is_empty()) {
                     Verdict::Alive => {}
                     Verdict::Ask => shared.ping(),
@@ -480,7 +484,7 @@ impl Liveness {
         }
     }
 
-    /// A message came in.
+    /// A message came in, or still waits to be received.
     fn active(&mut self) {
         if let Some(active) = &mut self.active {
             **active = Instant::now();

@@ -392,6 +392,11 @@ impl Shared {
 
 /// The task's side.
 impl Shared {
+    /// Bytes that were received and wait for the application.
+    pub(crate) fn unread_bytes(&self) -> usize {
+        self.lock().inbound_bytes
+    }
+
     /// Says which task to wake.
     pub(crate) fn attach(&self, task: &Waker) {
         self.lock().task = Some(task.clone());

@@ -95,6 +95,17 @@ async fn a_peer_that_takes_nothing_after_a_close_is_cut_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_idle_timeout_takes_no_message_away() {
+    let Pipe { mut peer, mut socket, .. } = connect(config().idle_timeout(SECOND), 1024);
+    peer.write_all(&text("unread")).await.unwrap();
+    sleep(HOUR).await;
+    assert_eq!(socket.recv().await, Some(Message::from("unread")));
+    assert_eq!(socket.recv().await, None);
+    let closed = socket.sender().closed().await;
+    assert_eq!(closed.code, 1001);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_peer_that_closes_is_let_go_while_the_application_is_behind() {
     let Pipe { mut peer, mut socket, task } = connect(config().receive_queue(1), 1024);
     let begun = Instant::now();
