@@ -212,6 +212,9 @@ impl Link {
             self.room = LINGER_READ;
         }
         self.held_up = self.room == 0;
+        if let Some(rate) = &mut self.rate {
+            rate.held_up |= self.held_up;
+        }
         if self.held_up || self.peer_shut || self.over {
             return Poll::Pending;
         }
@@ -530,17 +533,23 @@ struct Rate {
     per_second: f64,
     tokens: f64,
     at: Instant,
+    /// The socket was not read, so that what comes now was sent over all of that time.
+    held_up: bool,
 }
 
 impl Rate {
     fn new(limit: u32) -> Self {
-        Rate { per_second: limit.into(), tokens: limit.into(), at: Instant::now() }
+        Rate { per_second: limit.into(), tokens: limit.into(), at: Instant::now(), held_up: false }
     }
 
     fn allows(&mut self, messages: u64) -> bool {
         let now = Instant::now();
         let earned = (now - self.at).as_secs_f64() * self.per_second;
-        self.tokens = (self.tokens + earned).min(self.per_second) - messages as f64;
+        let full = match std::mem::take(&mut self.held_up) {
+            true => f64::INFINITY,
+            false => self.per_second.max(self.tokens),
+        };
+        self.tokens = (self.tokens + earned).min(full) - messages as f64;
         self.at = now;
         self.tokens >= 0.0
     }

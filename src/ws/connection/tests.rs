@@ -134,6 +134,23 @@ async fn times_without_end_are_no_timeouts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_application_does_not_make_its_peer_too_fast() {
+    let config = config().receive_queue(1).max_messages_per_second(10);
+    let Pipe { mut peer, mut socket, .. } = connect(config, 64 << 10);
+    for _ in 0..5 {
+        peer.write_all(&text("ten a second").repeat(10)).await.unwrap();
+        sleep(SECOND).await;
+    }
+    for n in 0..50 {
+        assert_eq!(socket.recv().await, Some(Message::from("ten a second")), "number {n}");
+    }
+    // What was too fast by itself still is.
+    peer.write_all(&text("spam").repeat(50)).await.unwrap();
+    while socket.recv().await.is_some() {}
+    assert_eq!(socket.sender().closed().await.code, 1008);
+}
+
+#[tokio::test(start_paused = true)]
 async fn pings_do_not_stop_the_reading_while_the_queue_is_never_empty() {
     let config = config().send_queue(64 << 10);
     let Pipe { peer, mut socket, .. } = connect(config, 1024);
