@@ -202,7 +202,7 @@ impl Link {
         if self.phase == Phase::New {
             shared.attach(cx.waker());
             self.phase = Phase::Open;
-            self.arm(cx, timer.as_mut(), self.alive.next_tick(&self.config));
+            self.arm(cx, timer.as_mut(), self.alive.next_tick(&self.config, false));
         }
         if timer.is_elapsed() {
             self.on_timer(cx, shared, timer.as_mut());
@@ -352,6 +352,13 @@ impl Link {
             self.alive.progressed = false;
             self.arm(cx, timer.as_mut(), Some(self.config.close_timeout));
         }
+        if blocked && self.phase == Phase::Open && !self.alive.watched {
+            self.alive.watched = true;
+            if self.config.ping_interval.is_none() {
+                let next = self.alive.next_tick(&self.config, true);
+                self.arm(cx, timer, next);
+            }
+        }
         self.flush(cx, shared)
     }
 
@@ -427,7 +434,10 @@ impl Link {
                         return;
                     }
                 }
-                self.arm(cx, timer, self.alive.next_tick(&self.config));
+                self.alive.watched = !self.unsent.is_empty();
+                let next = self.alive.next_tick(&self.config, self.alive.watched);
+                // Set in any case, or it would count as elapsed on every poll.
+                self.arm(cx, timer, next.or(Some(FAR)));
             }
         }
     }
@@ -466,8 +476,10 @@ struct Liveness {
     heard: bool,
     /// The socket took something since the last tick.
     progressed: bool,
-    /// When a ping was sent that nothing has answered yet.
+    /// When a ping was sent that nothing has answered yet, or the socket was found to take nothing.
     asked: Option<Instant>,
+    /// The timer looks after bytes that the socket has not taken.
+    watched: bool,
 }
 
 enum Verdict {
@@ -484,6 +496,7 @@ impl Liveness {
             heard: false,
             progressed: false,
             asked: None,
+            watched: false,
         }
     }
 
@@ -494,12 +507,13 @@ impl Liveness {
         }
     }
 
-    fn next_tick(&self, config: &Config) -> Option<Duration> {
+    /// `unsent`: bytes wait for the socket.
+    fn next_tick(&self, config: &Config, unsent: bool) -> Option<Duration> {
         let idle = config.idle_timeout.zip(self.active.as_deref());
         let idle = idle.map(|(timeout, active)| timeout.saturating_sub(active.elapsed()));
         let ping = match self.asked {
             Some(at) => Some(config.peer_timeout.saturating_sub(at.elapsed())),
-            None => config.ping_interval,
+            None => config.ping_interval.or(unsent.then_some(config.peer_timeout)),
         };
         idle.into_iter().chain(ping).min()
     }
@@ -511,16 +525,17 @@ impl Liveness {
         if idle.is_some_and(|(timeout, active)| active.elapsed() >= timeout) {
             return Verdict::Idle;
         }
-        let heard = std::mem::take(&mut self.heard) || held_up;
+        let pings = config.ping_interval.is_some();
+        let heard = std::mem::take(&mut self.heard) || held_up || !pings;
         let progressed = std::mem::take(&mut self.progressed) || !unsent;
-        if (heard && progressed) || config.ping_interval.is_none() {
+        if heard && progressed {
             self.asked = None;
             return Verdict::Alive;
         }
         match self.asked {
             None => {
                 self.asked = Some(Instant::now());
-                Verdict::Ask
+                if pings { Verdict::Ask } else { Verdict::Alive }
             }
             Some(at) if at.elapsed() >= config.peer_timeout => Verdict::Dead,
             Some(_) => Verdict::Alive,

@@ -95,6 +95,22 @@ async fn a_peer_that_takes_nothing_after_a_close_is_cut_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_nothing_is_given_up_without_pings_too() {
+    let Pipe { peer: _peer, socket, .. } = connect(config().peer_timeout(SECOND), 1024);
+    socket.try_send(vec![7; 64 << 10]).unwrap();
+    let closed = timeout(HOUR, socket.sender().closed()).await.expect("kept for ever");
+    assert_eq!((closed.code, closed.clean), (1006, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_stays_without_pings() {
+    let Pipe { mut peer, mut socket, .. } = connect(config().peer_timeout(SECOND), 1024);
+    sleep(HOUR).await;
+    peer.write_all(&text("still here")).await.unwrap();
+    assert_eq!(socket.recv().await, Some(Message::from("still here")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_idle_timeout_takes_no_message_away() {
     let Pipe { mut peer, mut socket, .. } = connect(config().idle_timeout(SECOND), 1024);
     peer.write_all(&text("unread")).await.unwrap();
