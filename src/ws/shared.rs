@@ -47,8 +47,7 @@ struct State {
 
     outbox: Outbox,
     blocked_senders: u32,
-    /// The tasks that wait for room; each takes its own away when it has sent or given up.
-    waiting_senders: Option<Box<Slab<Waker>>>,
+    waiting_senders: Waiting,
     /// Bytes of pongs in the outbox, at most.
     replies: usize,
     /// Bytes in the outbox up to the end of the last pong.
@@ -67,7 +66,35 @@ struct State {
     closed_here: bool,
     /// `closing` is final.
     ended: bool,
-    waiting_for_end: Vec<Waker>,
+    waiting_for_end: Waiting,
+}
+
+/// The tasks that wait for something; each takes its own away when it is done or has given up.
+#[derive(Default)]
+struct Waiting(Option<Box<Slab<Waker>>>);
+
+impl Waiting {
+    /// Keeps a waker, in the place of the one that this ticket was given for before.
+    fn insert(&mut self, ticket: &mut Option<usize>, waker: &Waker) {
+        let wakers = self.0.get_or_insert_default();
+        match *ticket {
+            Some(ticket) => wakers[ticket].clone_from(waker),
+            None => *ticket = Some(wakers.insert(waker.clone())),
+        }
+    }
+
+    fn remove(&mut self, ticket: usize) {
+        if let Some(wakers) = &mut self.0 {
+            wakers.remove(ticket);
+            if wakers.is_empty() {
+                self.0 = None;
+            }
+        }
+    }
+
+    fn wakers(&self) -> impl Iterator<Item = Waker> {
+        self.0.iter().flat_map(|wakers| wakers.iter()).map(|(_, waker)| waker.clone())
+    }
 }
 
 /// The connection's hold on the shared state. Dropped with its task, if only because the runtime
@@ -127,7 +154,7 @@ impl Shared {
                 blocked_readers: 0,
                 outbox: Outbox::new(config.send_queue),
                 blocked_senders: 0,
-                waiting_senders: None,
+                waiting_senders: Waiting::default(),
                 replies: 0,
                 before_replied: 0,
                 queued_messages: 0,
@@ -137,7 +164,7 @@ impl Shared {
                 closing: None,
                 closed_here: false,
                 ended: false,
-                waiting_for_end: Vec::new(),
+                waiting_for_end: Waiting::default(),
             }),
             readable: Condvar::new(),
             writable: Condvar::new(),
@@ -316,17 +343,9 @@ impl Shared {
         wakes.wake();
     }
 
-    pub(crate) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Closed> {
-        let mut state = self.lock();
-        match (&state.closing, state.ended) {
-            (Some(closed), true) => Poll::Ready(Closed::clone(closed)),
-            _ => {
-                if !state.waiting_for_end.iter().any(|waker| waker.will_wake(cx.waker())) {
-                    state.waiting_for_end.push(cx.waker().clone());
-                }
-                Poll::Pending
-            }
-        }
+    /// Waits for the end.
+    pub(crate) fn ending(&self) -> Ending<'_> {
+        Ending { shared: self, ticket: None }
     }
 }
 
@@ -469,7 +488,7 @@ impl Shared {
             }
             if state.outbox.is_half_empty() {
                 blocked = state.blocked_senders;
-                wakes = state.waiting_senders();
+                wakes = state.waiting_senders.wakers().collect();
             }
         }
         unsent.take_from(&mut state.outbox);
@@ -530,7 +549,7 @@ impl Shared {
             return;
         }
         let mut wakes = state.wake_all();
-        wakes.0.append(&mut state.waiting_for_end);
+        wakes.0.extend(state.waiting_for_end.wakers());
         drop(state);
         self.readable.notify_all();
         self.writable.notify_all();
@@ -557,13 +576,8 @@ impl State {
         if std::mem::replace(&mut self.scheduled, true) { None } else { self.task.clone() }
     }
 
-    fn waiting_senders(&self) -> Vec<Waker> {
-        let waiting = self.waiting_senders.iter().flat_map(|waiting| waiting.iter());
-        waiting.map(|(_, waker)| waker.clone()).collect()
-    }
-
     fn wake_all(&mut self) -> Wakes {
-        let mut wakes = self.waiting_senders();
+        let mut wakes: Vec<_> = self.waiting_senders.wakers().collect();
         wakes.extend(self.reader.take());
         Wakes(wakes, None)
     }
@@ -585,13 +599,7 @@ impl<F: FnMut() -> Result<(), SendError> + Unpin> Future for Sending<'_, F> {
             Err(SendError::Full) => {}
             result => return Poll::Ready(result),
         }
-        let mut state = self.shared.lock();
-        let waiting = state.waiting_senders.get_or_insert_default();
-        match self.ticket {
-            Some(ticket) => waiting[ticket].clone_from(cx.waker()),
-            None => self.ticket = Some(waiting.insert(cx.waker().clone())),
-        }
-        drop(state);
+        self.shared.lock().waiting_senders.insert(&mut self.ticket, cx.waker());
         // Room may have come up in between.
         match (self.send)() {
             Err(SendError::Full) => Poll::Pending,
@@ -602,13 +610,38 @@ impl<F: FnMut() -> Result<(), SendError> + Unpin> Future for Sending<'_, F> {
 
 impl<F> Drop for Sending<'_, F> {
     fn drop(&mut self) {
-        let Some(ticket) = self.ticket else { return };
+        if let Some(ticket) = self.ticket {
+            self.shared.lock().waiting_senders.remove(ticket);
+        }
+    }
+}
+
+/// How the connection ended, once it has.
+pub(crate) struct Ending<'a> {
+    shared: &'a Shared,
+    /// Where its waker is kept, once it had to wait.
+    ticket: Option<usize>,
+}
+
+impl Future for Ending<'_> {
+    type Output = Closed;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Closed> {
         let mut state = self.shared.lock();
-        if let Some(waiting) = &mut state.waiting_senders {
-            waiting.remove(ticket);
-            if waiting.is_empty() {
-                state.waiting_senders = None;
+        match &state.closing {
+            Some(closed) if state.ended => Poll::Ready(Closed::clone(closed)),
+            _ => {
+                state.waiting_for_end.insert(&mut self.ticket, cx.waker());
+                Poll::Pending
             }
+        }
+    }
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            self.shared.lock().waiting_for_end.remove(ticket);
         }
     }
 }
@@ -655,5 +688,36 @@ fn wait<'a>(
                 .unwrap_or_else(|poisoned| poisoned.into_inner());
             (state, Instant::now() >= deadline)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    use super::*;
+
+    struct Nobody;
+
+    impl Wake for Nobody {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[test]
+    fn whoever_gives_up_waiting_for_the_end_leaves_nothing_behind() {
+        let shared = Shared::new(
+            &Config::default(),
+            #[cfg(feature = "deflate")]
+            None,
+            None,
+        );
+        for _ in 0..1000 {
+            let waker = Waker::from(Arc::new(Nobody));
+            let mut ending = pin!(shared.ending());
+            assert!(ending.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        assert_eq!(shared.lock().waiting_for_end.wakers().count(), 0);
     }
 }

@@ -187,7 +187,7 @@ impl Sender {
 
     /// Waits until the connection has ended, and says how. Cancel safe.
     pub async fn closed(&self) -> Closed {
-        poll_fn(|cx| self.shared.poll_closed(cx)).await
+        self.shared.ending().await
     }
 
     /// Whether sending is over, because either side closed or the connection broke.
