@@ -1,0 +1,104 @@
+//! What the documentation says of the library is so: the settings, defaults,
+//! limits and metrics in the tables of the guide are those that there are.
+#![cfg(all(feature = "server", feature = "sse", feature = "ws"))]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use axum::Router;
+use lithe::server::Server;
+use lithe::{sse, ws};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn guide() -> String {
+    read(&root().join("docs/rust-api.md"))
+}
+
+/// The first two cells of each row that begins with a name in code, such as
+/// "| `send_queue` | 1 MiB | senders wait |".
+fn rows(guide: &str) -> Vec<(&str, &str)> {
+    let rows = guide.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    rows.map(|(name, rest)| (name, rest.split(" | ").next().unwrap_or(rest))).collect()
+}
+
+/// The names of all families in a text in the OpenMetrics format, as their samples have them.
+fn families(text: &str) -> BTreeSet<String> {
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    types
+        .map(|(name, kind)| name.to_owned() + if kind == "counter" { "_total" } else { "" })
+        .collect()
+}
+
+#[test]
+fn the_guide_names_every_metric_and_every_limit() {
+    let server = Server::builder().router(Router::new()).workers(1).start().unwrap();
+    let guide = guide();
+    let names = rows(&guide).into_iter().map(|(name, _)| name.to_owned());
+    let metrics: BTreeSet<_> = names.filter(|name| name.starts_with("lithe_")).collect();
+    assert_eq!(families(&server.metrics_text()), metrics);
+
+    let limits = server.metrics().limits;
+    let missing: Vec<_> =
+        limits.keys().filter(|name| !guide.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// A default as the guide puts it, such as "16 MiB", as `Debug` shows it.
+fn debug(default: &str) -> String {
+    let default = default.split(';').next().unwrap_or(default).replace(',', "");
+    match default.rsplit_once(' ') {
+        Some((number, "KiB")) => (number.parse::<u64>().unwrap() << 10).to_string(),
+        Some((number, "MiB")) => (number.parse::<u64>().unwrap() << 20).to_string(),
+        Some((number, "s")) => format!("{number}s"),
+        _ if default == "same host" => "SameHost".to_owned(),
+        _ if default == "off" => "Off".to_owned(),
+        _ if default == "none" => "None".to_owned(),
+        _ => default,
+    }
+}
+
+/// Checks the rows of one table against the settings that `Debug` shows; says how many there are.
+fn check_defaults(table: &str, shown: &str) -> usize {
+    let rows = rows(table);
+    for (name, default) in &rows {
+        let (_, value) = shown
+            .split_once(&format!(" {name}: "))
+            .unwrap_or_else(|| panic!("{name} is no setting"));
+        let value = value.strip_prefix("Some(").unwrap_or(value);
+        let value = value.split([',', ')', ' ', '}']).next().unwrap();
+        assert_eq!(value, debug(default), "{name}");
+    }
+    rows.len()
+}
+
+#[test]
+fn the_guide_names_every_setting_with_its_default() {
+    let guide = guide();
+    let table_after = |heading: &str| {
+        let section = guide.split_once(heading).expect(heading).1;
+        section.split("\n## ").next().unwrap().split("\n### ").next().unwrap().to_owned()
+    };
+    let of_websockets = format!("{:?}", ws::Config::default());
+    let settings = check_defaults(&table_after("\n### Settings\n"), &of_websockets);
+    assert_eq!(settings, of_websockets.matches(": ").count());
+    let of_servers = format!("{:?}", Server::builder());
+    assert!(check_defaults(&table_after("\n### Limits\n"), &of_servers) >= 9);
+}
+
+#[test]
+fn what_the_guide_calls_shareable_is() {
+    fn is_shareable<T: Send + Sync>() {}
+    is_shareable::<Server>();
+    is_shareable::<sse::Sender>();
+    is_shareable::<ws::Sender>();
+    is_shareable::<ws::Receiver>();
+    is_shareable::<ws::Socket>();
+}
