@@ -17,9 +17,9 @@ use percent_encoding::percent_decode_str;
 ///
 /// async fn news(LastEventId(seen): LastEventId) -> Sse {
 ///     let (events, response) = sse::channel();
-///     let missed_from = seen.map_or(0, |id| id.parse::<u64>().map_or(0, |n| n + 1));
+///     let last: Option<u64> = seen.and_then(|id| id.parse().ok());
 ///     // Send what came since, then what is new.
-/// #   let _ = (events, missed_from);
+/// #   let _ = (events, last);
 ///     response
 /// }
 /// # let _: axum::Router = axum::Router::new().route("/", axum::routing::get(news));
