@@ -181,7 +181,7 @@ fn chat(run: Run) {
         people.until("retry: ").await;
     });
     assert_eq!(program.line(), "");
-    assert!(program.line().contains("parted from, 0 cut"));
+    assert!(program.line().contains("closed kindly, 0 cut"));
     program.finish();
 }
 
@@ -221,6 +221,6 @@ fn chat_takes_another_port_when_its_own_is_taken() {
     });
     program.interrupt();
     assert_eq!(program.line(), "");
-    assert!(program.line().contains("parted from"));
+    assert!(program.line().contains("closed kindly"));
     program.finish();
 }
