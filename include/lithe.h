@@ -864,9 +864,11 @@ int32_t lithe_ws_close(lithe_ws_t ws, int32_t code, const char *reason, size_t r
  * Says how a WebSocket ended; waits for its end for `timeout_ms` at most, which is not over before
  * the peer has answered a close, or is given up.
  *
- * Blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, TIMEOUT when it has not ended.
+ * `info` may be NULL, to wait only. Blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, TIMEOUT when it has not ended.
  */
-int32_t lithe_ws_close_info(lithe_ws_t ws, struct lithe_ws_close_info_t *info, int32_t timeout_ms);
+int32_t lithe_ws_close_info(lithe_ws_t ws,
+                            struct lithe_ws_close_info_t *info,
+                            int32_t timeout_ms);
 
 /**
  * How many bytes wait to be sent: 0 once the kernel has taken all. Never blocks. Errors:

@@ -5,4 +5,6 @@ mod program;
 mod toolchain;
 
 pub use program::{Output, Program};
-pub use toolchain::{Language, Linkage, check_compiles, compile, include_dir, library, root};
+pub use toolchain::{
+    Language, Linkage, check_compiles, compile, include_dir, library, root, scratch_dir,
+};

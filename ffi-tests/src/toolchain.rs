@@ -55,6 +55,13 @@ pub fn library() -> &'static Path {
     })
 }
 
+/// A new directory for the files of a test.
+pub fn scratch_dir(test: &str) -> PathBuf {
+    let directory = target_dir().join("ffi-tests").join(format!("{test}-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a directory for a test");
+    directory
+}
+
 /// Compiles a program of C sources, and returns where it is.
 pub fn compile(name: &str, sources: &[PathBuf], linkage: Linkage) -> PathBuf {
     let library = library();

@@ -357,7 +357,7 @@ pub extern "C" fn lithe_ws_close(
 /// Says how a WebSocket ended; waits for its end for `timeout_ms` at most, which is not over before
 /// the peer has answered a close, or is given up.
 ///
-/// Blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, TIMEOUT when it has not ended.
+/// `info` may be NULL, to wait only. Blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, TIMEOUT when it has not ended.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_ws_close_info(
     ws: lithe_ws_t,
