@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::io;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -144,8 +145,8 @@ enum Phase {
 
 struct Link {
     stream: Stream,
-    /// What was read with the handshake. A copy: even an empty `Bytes` keeps the buffer of the HTTP
-    /// library in memory.
+    /// What was read and not yet decoded: with the handshake, or behind messages that filled the
+    /// receive queue. A copy: even an empty `Bytes` keeps the buffer of the HTTP library in memory.
     prefix: Option<Box<[u8]>>,
     decoder: Decoder,
     unsent: WriteQueue,
@@ -284,15 +285,20 @@ impl Link {
             return Read::Data;
         }
         let (mut messages, mut bytes, mut close) = (0, 0, None);
-        let result = self.decoder.decode(input, |item| match item {
-            Item::Close(frame) => close = Some(frame),
-            Item::Pong(_) => {}
-            Item::Ping(_) => batch.push(item),
-            Item::Message(ref message) => {
-                messages += 1;
-                bytes += message.len() as u64;
-                batch.push(item);
+        let room = self.room as u64;
+        let result = self.decoder.decode_until(input, |item| {
+            match item {
+                Item::Close(frame) => close = Some(frame),
+                Item::Pong(_) => {}
+                Item::Ping(_) => batch.push(item),
+                Item::Message(ref message) => {
+                    messages += 1;
+                    bytes += message.len() as u64;
+                    batch.push(item);
+                }
             }
+            // Compressed, the messages of one read may be a thousand times its size.
+            if bytes < room { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         if messages > 0 {
             self.alive.active();
@@ -306,8 +312,11 @@ impl Link {
         }
         match (result, close) {
             (Err(error), _) => Read::Invalid(error),
-            (Ok(()), Some(frame)) => Read::Closed(frame),
-            (Ok(()), None) => Read::Data,
+            (Ok(_), Some(frame)) => Read::Closed(frame),
+            (Ok(left), None) => {
+                self.prefix = (left > 0).then(|| input[input.len() - left..].into());
+                Read::Data
+            }
         }
     }
 

@@ -79,6 +79,11 @@ impl Socket {
         self.sender.clone()
     }
 
+    #[cfg(test)]
+    pub(crate) fn unread_bytes(&self) -> usize {
+        self.receiver.shared.unread_bytes()
+    }
+
     /// The two halves. The connection lives as long as the receiver does.
     pub fn split(self) -> (Sender, Receiver) {
         (self.sender, self.receiver)

@@ -1,4 +1,5 @@
 use std::io::Cursor;
+use std::ops::ControlFlow;
 
 use bytes::{Bytes, BytesMut};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -114,17 +115,35 @@ impl Decoder {
     /// After an error the connection must be closed; the decoder is of no more use.
     pub fn decode(
         &mut self,
-        mut input: &mut [u8],
+        input: &mut [u8],
         mut on_item: impl FnMut(Item),
     ) -> Result<(), ProtocolError> {
+        let on_item = |item| {
+            on_item(item);
+            ControlFlow::Continue(())
+        };
+        self.decode_until(input, on_item).map(drop)
+    }
+
+    /// Like [`decode`](Self::decode), but stops after an item for which `on_item` says so. Returns
+    /// how much of the input is left, at its end and as it was, to be decoded later.
+    ///
+    /// # Errors
+    ///
+    /// After an error the connection must be closed; the decoder is of no more use.
+    pub fn decode_until(
+        &mut self,
+        mut input: &mut [u8],
+        mut on_item: impl FnMut(Item) -> ControlFlow<()>,
+    ) -> Result<usize, ProtocolError> {
         let mut block = Block::default();
         while !self.closed {
             if self.frame.is_none() {
-                let Some((header, len, used)) = self.parse_header(input)? else { return Ok(()) };
+                let Some((header, len, used)) = self.parse_header(input)? else { return Ok(0) };
                 input = &mut input[used..];
                 self.begin_frame(header, len)?;
             }
-            let Some(frame) = self.frame else { return Ok(()) };
+            let Some(frame) = self.frame else { return Ok(0) };
             let available = input.len().min(frame.len - frame.received);
             let (payload, rest) = input.split_at_mut(available);
             input = rest;
@@ -140,14 +159,16 @@ impl Decoder {
                 self.frame = None;
                 if let Some(item) = item {
                     self.closed = matches!(item, Item::Close(_));
-                    on_item(item);
+                    if on_item(item).is_break() {
+                        return Ok(input.len());
+                    }
                 }
             } else {
                 self.frame = Some(Frame { received: frame.received + available, ..frame });
-                return Ok(());
+                return Ok(0);
             }
         }
-        Ok(())
+        Ok(0)
     }
 
     /// Reads a header that may have begun in an earlier input; says how much of this one it took.

@@ -160,6 +160,31 @@ proptest! {
     }
 
     #[test]
+    fn what_is_left_is_decoded_later(
+        payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 1..20),
+    ) {
+        let (encoder, mut input) = (Encoder::new(Role::Client), Vec::new());
+        for payload in &payloads {
+            encoder.message(false, false, payload, &mut input);
+            encoder.ping(b"?", &mut input);
+        }
+        let mut whole = Vec::new();
+        server().decode(&mut input.clone(), |item| whole.push(item)).unwrap();
+        let (mut decoder, mut items, mut rest) = (server(), Vec::new(), &mut input[..]);
+        while !rest.is_empty() {
+            let count = items.len();
+            let left = decoder.decode_until(rest, |item| {
+                items.push(item);
+                std::ops::ControlFlow::Break(())
+            }).unwrap();
+            prop_assert_eq!(items.len(), count + 1);
+            let at = rest.len() - left;
+            rest = &mut rest[at..];
+        }
+        prop_assert_eq!(items, whole);
+    }
+
+    #[test]
     fn the_verdict_does_not_depend_on_the_split(
         bytes in prop::collection::vec(prop_oneof![Just(0x81u8), Just(0x80), Just(0x01), any::<u8>()], 0..300),
         splits in prop::collection::vec(1usize..20, 1..5),

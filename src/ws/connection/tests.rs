@@ -201,3 +201,33 @@ async fn pings_do_not_stop_the_reading_while_the_queue_is_never_empty() {
     assert_eq!(message.await, Some(Message::from("after 2,000 pings")));
     drop(peer);
 }
+
+#[cfg(feature = "deflate")]
+#[tokio::test(start_paused = true)]
+async fn what_one_read_inflates_to_is_bounded_by_the_receive_queue() {
+    const SIZE: usize = 1 << 20;
+    const MESSAGES: usize = 40;
+    let config = config().receive_queue(64 << 10).max_message_size(SIZE);
+    let params = crate::ws::codec::DeflateParams {
+        server_no_context_takeover: true,
+        client_no_context_takeover: true,
+        server_max_window_bits: 15,
+        client_max_window_bits: 15,
+    };
+    let inflater = crate::ws::codec::Inflater::new(&params);
+    let decoder = Decoder::new(Role::Server, SIZE, SIZE).inflate(Some(inflater));
+    let Pipe { mut peer, mut socket, .. } = connect_with(config, decoder, 1 << 20);
+    let mut input = Vec::new();
+    for n in 0..MESSAGES {
+        let payload = vec![n as u8; SIZE];
+        let deflated = crate::ws::codec::deflate_alone((9, 15), &payload).unwrap();
+        CLIENT().message(false, true, &deflated, &mut input);
+    }
+    assert!(input.len() < 64 << 10, "not one read");
+    peer.write_all(&input).await.unwrap();
+    for n in 0..MESSAGES {
+        let message = socket.recv().await.unwrap();
+        assert_eq!((message.len(), message.as_bytes()[0]), (SIZE, n as u8));
+        assert!(socket.unread_bytes() < 2 * SIZE, "{} bytes wait", socket.unread_bytes());
+    }
+}
