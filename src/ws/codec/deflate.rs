@@ -123,10 +123,13 @@ fn inflate(
                 return Err(ProtocolError::TooLarge);
             }
             match status {
-                // A final block (RFC 7692 §7.2.3.4): what follows starts anew.
+                // A final block (RFC 7692 §7.2.3.4): what follows starts anew, be it in the same
+                // message (§7.2.3.5), of which only the empty block's tail may be left then.
                 Status::StreamEnd => {
                     context.reset(false);
-                    return Ok(out);
+                    if input.is_empty() {
+                        return Ok(out);
+                    }
                 }
                 _ if out.len() == out.capacity() => {
                     let more = out.len().min(limit - out.len() + 1).max(64);
@@ -227,4 +230,57 @@ fn deflate(context: &mut Compress, payload: &[u8]) -> Vec<u8> {
     debug_assert!(out.ends_with(&TAIL));
     out.truncate(out.len() - TAIL.len());
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TAKEOVER: DeflateParams = DeflateParams {
+        server_no_context_takeover: false,
+        client_no_context_takeover: false,
+        server_max_window_bits: 15,
+        client_max_window_bits: 15,
+    };
+
+    /// The example of RFC 7692 §7.2.3.4: "Hello" in a final block, and an empty block.
+    const FINAL: [u8; 8] = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00];
+
+    fn inflated(payload: &[u8]) -> Vec<u8> {
+        let mut inflater = Inflater::new(&TAKEOVER);
+        let first = inflater.inflate(payload, 1000).unwrap();
+        // Whatever came before, the next message is understood.
+        assert_eq!(inflater.inflate(&FINAL, 1000).unwrap(), b"Hello");
+        first
+    }
+
+    #[test]
+    fn a_final_block_ends_no_message() {
+        assert_eq!(inflated(&FINAL), b"Hello");
+        assert_eq!(inflated(&FINAL[..7]), b"Hello");
+        let twice = [&FINAL[..7], &FINAL].concat();
+        assert_eq!(inflated(&twice), b"HelloHello");
+    }
+
+    #[test]
+    fn what_was_compressed_within_a_window_inflates_within_it() {
+        let mut text = Vec::new();
+        while text.len() < 100_000 {
+            text.extend_from_slice(fastrand::u16(..2000).to_string().as_bytes());
+        }
+        for (level, bits) in (1..=9).flat_map(|level| (9..=15).map(move |bits| (level, bits))) {
+            let settings = Deflate::default().level(level);
+            let params = DeflateParams {
+                server_max_window_bits: bits,
+                client_max_window_bits: bits,
+                ..TAKEOVER
+            };
+            let mut deflater = Deflater::new(&params, &settings);
+            let mut inflater = Inflater::new(&params);
+            for message in text.chunks(7_001) {
+                let deflated = deflater.deflate(message).unwrap();
+                assert_eq!(inflater.inflate(&deflated, 7_001).unwrap(), message);
+            }
+        }
+    }
 }
