@@ -262,11 +262,27 @@ impl WebSocketUpgrade {
             Origins::Any => true,
             Origins::List(origins) => origins.iter().any(|o| o.eq_ignore_ascii_case(origin)),
             Origins::SameHost => {
-                let host = origin.split_once("://").map(|(_, host)| host);
-                host.zip(self.host.as_deref()).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
+                let Some(((scheme, origin), host)) =
+                    origin.split_once("://").zip(self.host.as_deref())
+                else {
+                    return false;
+                };
+                without_default_port(scheme, host)
+                    .eq_ignore_ascii_case(without_default_port(scheme, origin))
             }
         }
     }
+}
+
+/// A page's origin leaves out the default port of its scheme, but a `Host` may name it
+/// (RFC 9110 §4.2.3).
+fn without_default_port<'a>(scheme: &str, host: &'a str) -> &'a str {
+    let port = match scheme {
+        "http" => ":80",
+        "https" => ":443",
+        _ => return host,
+    };
+    host.strip_suffix(port).unwrap_or(host)
 }
 
 /// Waits for the HTTP library to let go of the stream, and starts the connection's task on it: a
