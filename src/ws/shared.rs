@@ -246,6 +246,10 @@ impl Shared {
 
     pub(crate) fn try_send_prepared(&self, prepared: &Prepared) -> Result<(), SendError> {
         let len = prepared.message().len();
+        if !self.encoder.is_verbatim(len) {
+            // In fragments, which each connection has of its own size.
+            return self.try_send(prepared.message());
+        }
         #[cfg(feature = "deflate")]
         if let Some(deflater) = &self.deflater {
             let mut deflater = deflater.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
