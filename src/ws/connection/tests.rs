@@ -231,3 +231,72 @@ async fn what_one_read_inflates_to_is_bounded_by_the_receive_queue() {
         assert!(socket.unread_bytes() < 2 * SIZE, "{} bytes wait", socket.unread_bytes());
     }
 }
+
+/// What a client has that agreed on shared windows, and what its server sends with.
+#[cfg(feature = "deflate")]
+fn takeover() -> (Decoder, crate::ws::codec::Deflater) {
+    use crate::ws::codec::{Deflate, DeflateParams, Deflater, Inflater};
+    let params = DeflateParams {
+        server_no_context_takeover: false,
+        client_no_context_takeover: false,
+        server_max_window_bits: 10,
+        client_max_window_bits: 10,
+    };
+    let settings = Deflate::default().context_takeover(true).threshold(20);
+    let decoder =
+        Decoder::new(Role::Client, 1 << 20, 1 << 20).inflate(Some(Inflater::new(&params)));
+    (decoder, Deflater::new(&params, &settings))
+}
+
+#[cfg(feature = "deflate")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_many_threads_compress_with_one_window_is_sent_in_that_order() {
+    const SENDERS: usize = 4;
+    const MESSAGES: usize = 500;
+    let (mut decoder, deflater) = takeover();
+    let config = config().send_queue(2000);
+    let shared = Shared::new(&config, Some(deflater), None);
+    let socket = Socket::new(shared.clone());
+    let (ours, mut peer) = duplex(700);
+    tokio::spawn(Connection::new(
+        Stream::Other(Box::new(ours)),
+        Bytes::new(),
+        Decoder::new(Role::Server, 1000, 1000),
+        Tie(shared),
+        Arc::new(config),
+        None,
+        None::<Ready<()>>,
+    ));
+    let threads = (0..SENDERS).map(|id| {
+        let sender = socket.sender();
+        std::thread::spawn(move || {
+            for n in 0..MESSAGES {
+                // Some too short to be compressed, some compressed by themselves.
+                let message = format!("{id} {n} {}", "abc ".repeat(n % 40));
+                if n % 7 == 0 {
+                    let prepared = crate::ws::Prepared::new(message);
+                    while sender.try_send_prepared(&prepared).is_err() {
+                        std::thread::yield_now();
+                    }
+                } else {
+                    sender.send_blocking(message, None).unwrap();
+                }
+            }
+        })
+    });
+    let threads: Vec<_> = threads.collect();
+    let (mut next, mut buffer) = ([0; SENDERS], [0; 333]);
+    while next != [MESSAGES; SENDERS] {
+        let len = peer.read(&mut buffer).await.unwrap();
+        let decoded = decoder.decode(&mut buffer[..len], |item| {
+            let Item::Message(message) = item else { panic!("{item:?}") };
+            let mut words = message.as_text().unwrap().split(' ');
+            let id: usize = words.next().unwrap().parse().unwrap();
+            assert_eq!(words.next(), Some(next[id].to_string().as_str()));
+            assert_eq!(words.filter(|word| *word == "abc").count(), next[id] % 40);
+            next[id] += 1;
+        });
+        decoded.unwrap();
+    }
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
