@@ -79,7 +79,7 @@ impl Socket {
         self.sender.clone()
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, feature = "deflate"))]
     pub(crate) fn unread_bytes(&self) -> usize {
         self.receiver.shared.unread_bytes()
     }
