@@ -280,7 +280,7 @@ impl Link {
     }
 
     fn decode(&mut self, input: &mut [u8], batch: &mut Vec<Item>) -> Read {
-        self.alive.heard = true;
+        self.alive.heard_at = Instant::now();
         if matches!(self.phase, Phase::Lingering) {
             return Read::Data;
         }
@@ -481,9 +481,9 @@ enum Read {
 struct Liveness {
     /// When the last message came, if that matters.
     active: Option<Box<Instant>>,
-    /// Something came in since the last tick.
-    heard: bool,
-    /// The socket took something since the last tick.
+    /// When something came in last.
+    heard_at: Instant,
+    /// The socket took something since this was last looked at.
     progressed: bool,
     /// When a ping was sent that nothing has answered yet, or the socket was found to take nothing.
     asked: Option<Instant>,
@@ -502,7 +502,7 @@ impl Liveness {
     fn new(config: &Config) -> Self {
         Liveness {
             active: config.idle_timeout.map(|_| Box::new(Instant::now())),
-            heard: false,
+            heard_at: Instant::now(),
             progressed: false,
             asked: None,
             watched: false,
@@ -520,11 +520,15 @@ impl Liveness {
     fn next_tick(&self, config: &Config, unsent: bool) -> Option<Duration> {
         let idle = config.idle_timeout.zip(self.active.as_deref());
         let idle = idle.map(|(timeout, active)| timeout.saturating_sub(active.elapsed()));
-        let ping = match self.asked {
+        let silence = config.ping_interval.map(|interval| match self.asked {
+            Some(_) => interval,
+            None => interval.saturating_sub(self.heard_at.elapsed()),
+        });
+        let patience = match self.asked {
             Some(at) => Some(config.peer_timeout.saturating_sub(at.elapsed())),
-            None => config.ping_interval.or(unsent.then_some(config.peer_timeout)),
+            None => unsent.then_some(config.peer_timeout),
         };
-        idle.into_iter().chain(ping).min()
+        idle.into_iter().chain(silence).chain(patience).min()
     }
 
     /// `held_up`: the socket was not read, which is not the peer's fault. `unsent`: bytes wait for
@@ -534,21 +538,26 @@ impl Liveness {
         if idle.is_some_and(|(timeout, active)| active.elapsed() >= timeout) {
             return Verdict::Idle;
         }
-        let pings = config.ping_interval.is_some();
-        let heard = std::mem::take(&mut self.heard) || held_up || !pings;
-        let progressed = std::mem::take(&mut self.progressed) || !unsent;
-        if heard && progressed {
+        if held_up {
+            self.heard_at = Instant::now();
+        }
+        let progressed = self.progressed || !unsent;
+        if let Some(at) = self.asked {
+            let heard = self.heard_at >= at || config.ping_interval.is_none();
+            if !heard || !progressed {
+                let dead = at.elapsed() >= config.peer_timeout;
+                return if dead { Verdict::Dead } else { Verdict::Alive };
+            }
             self.asked = None;
+        }
+        self.progressed = false;
+        let silence = self.heard_at.elapsed();
+        let silent = config.ping_interval.is_some_and(|interval| silence >= interval);
+        if !silent && progressed {
             return Verdict::Alive;
         }
-        match self.asked {
-            None => {
-                self.asked = Some(Instant::now());
-                if pings { Verdict::Ask } else { Verdict::Alive }
-            }
-            Some(at) if at.elapsed() >= config.peer_timeout => Verdict::Dead,
-            Some(_) => Verdict::Alive,
-        }
+        self.asked = Some(Instant::now());
+        if config.ping_interval.is_some() { Verdict::Ask } else { Verdict::Alive }
     }
 }
 

@@ -300,3 +300,30 @@ async fn what_many_threads_compress_with_one_window_is_sent_in_that_order() {
     }
     threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_is_pinged_as_often_as_was_asked_for() {
+    let config = config().ping_interval(SECOND).peer_timeout(SECOND * 3);
+    let Pipe { mut peer, socket: _socket, .. } = connect(config, 1024);
+    let mut pong = Vec::new();
+    CLIENT().pong(&[], &mut pong);
+    // Not in step with the pings.
+    sleep(SECOND / 10).await;
+    peer.write_all(&text("hello")).await.unwrap();
+    let mut heard = Instant::now();
+    for _ in 0..10 {
+        let mut ping = [0; 2];
+        peer.read_exact(&mut ping).await.unwrap();
+        assert_eq!(ping, [0x89, 0]);
+        let silence = heard.elapsed();
+        assert!((SECOND..SECOND * 11 / 10).contains(&silence), "{silence:?}");
+        peer.write_all(&pong).await.unwrap();
+        heard = Instant::now();
+    }
+    let begun = Instant::now();
+    let mut rest = Vec::new();
+    peer.read_to_end(&mut rest).await.unwrap();
+    let given_up = begun.elapsed();
+    assert!((SECOND * 4..SECOND * 41 / 10).contains(&given_up), "{given_up:?}");
+    assert_eq!(rest, [0x89, 0]);
+}
