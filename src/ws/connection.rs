@@ -362,11 +362,9 @@ impl Link {
             self.arm(cx, timer.as_mut(), Some(self.config.close_timeout));
         }
         if blocked && self.phase == Phase::Open && !self.alive.watched {
-            self.alive.watched = true;
-            if self.config.ping_interval.is_none() {
-                let next = self.alive.next_tick(&self.config, true);
-                self.arm(cx, timer, next);
-            }
+            (self.alive.watched, self.alive.progressed) = (true, false);
+            let next = self.alive.next_tick(&self.config, true);
+            self.arm(cx, timer, next);
         }
         self.flush(cx, shared)
     }
@@ -544,6 +542,12 @@ impl Liveness {
         let progressed = self.progressed || !unsent;
         if let Some(at) = self.asked {
             let heard = self.heard_at >= at || config.ping_interval.is_none();
+            if !heard && unsent && self.progressed {
+                // The ping may still be behind what the peer is busy taking.
+                self.progressed = false;
+                self.asked = Some(Instant::now());
+                return Verdict::Alive;
+            }
             if !heard || !progressed {
                 let dead = at.elapsed() >= config.peer_timeout;
                 return if dead { Verdict::Dead } else { Verdict::Alive };

@@ -327,3 +327,26 @@ async fn a_silent_peer_is_pinged_as_often_as_was_asked_for() {
     assert!((SECOND * 4..SECOND * 41 / 10).contains(&given_up), "{given_up:?}");
     assert_eq!(rest, [0x89, 0]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_peer_may_take_its_time_to_come_to_the_ping() {
+    let config = config().ping_interval(SECOND).peer_timeout(SECOND * 3);
+    let Pipe { mut peer, socket, .. } = connect(config, 1024);
+    socket.try_send(vec![7; 64 << 10]).unwrap();
+    let mut received = Vec::new();
+    while received.len() < (64 << 10) + 10 {
+        sleep(SECOND / 2).await;
+        let len = received.len();
+        assert!(peer.read_buf(&mut received).await.unwrap() > 0, "cut after {len} bytes");
+    }
+    assert!(!socket.sender().is_closed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_nothing_is_given_up_long_before_the_next_ping() {
+    let config = config().ping_interval(HOUR).peer_timeout(SECOND);
+    let Pipe { peer: _peer, socket, .. } = connect(config, 1024);
+    socket.try_send(vec![7; 64 << 10]).unwrap();
+    let closed = timeout(SECOND * 3, socket.sender().closed()).await.expect("kept too long");
+    assert_eq!((closed.code, closed.clean), (1006, false));
+}
