@@ -48,7 +48,7 @@ int main(int argc, char **argv) {
     config.max_connections = -1;
     config.max_connections_per_ip = -1;
     config.max_waiting_requests = -1;
-    config.max_header_bytes = 64 * 1024;
+    config.max_header_bytes = -1;
     config.max_body_bytes = 10;
     config.handshake_timeout_ms = LONG_MS;
     config.header_timeout_ms = LONG_MS;
