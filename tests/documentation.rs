@@ -1,5 +1,5 @@
-//! What the documentation says of the library is so: the settings, defaults,
-//! limits and metrics in the tables of the guide are those that there are.
+//! What the documentation says of the library is so: the settings, defaults, limits and metrics in
+//! the tables of the guide are those that there are, and so are the dependencies.
 #![cfg(all(feature = "server", feature = "sse", feature = "ws"))]
 
 use std::collections::BTreeSet;
@@ -101,4 +101,28 @@ fn what_the_guide_calls_shareable_is() {
     is_shareable::<ws::Sender>();
     is_shareable::<ws::Receiver>();
     is_shareable::<ws::Socket>();
+}
+
+/// The dependencies in a manifest, of every kind.
+fn dependencies(manifest: &str) -> Vec<String> {
+    let sections = manifest.split("\n[").filter_map(|section| section.split_once("]\n"));
+    let lists = sections.filter(|(name, _)| name.ends_with("dependencies"));
+    let lines = lists.flat_map(|(_, list)| list.lines());
+    let names = lines.filter_map(|line| line.split_once(" = "));
+    names.map(|(name, _)| name.to_owned()).filter(|name| name != "lithe-rt").collect()
+}
+
+#[test]
+fn every_dependency_has_its_line() {
+    let text = read(&root().join("docs/dependencies.md"));
+    let cells: BTreeSet<_> =
+        text.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next()).collect();
+    let named: BTreeSet<_> = cells.iter().flat_map(|cell| cell.split([' ', ','])).collect();
+    for manifest in ["Cargo.toml", "bench/Cargo.toml", "ffi-tests/Cargo.toml"] {
+        let dependencies = dependencies(&read(&root().join(manifest)));
+        assert!(!dependencies.is_empty(), "{manifest}");
+        for name in dependencies {
+            assert!(named.contains(name.as_str()), "{name}, of {manifest}");
+        }
+    }
 }
