@@ -62,7 +62,7 @@ header: ## Generate include/lithe.h from the Rust sources
 	LITHE_UPDATE_HEADER=1 $(CARGO) check --locked --package lithe-rt --lib --features ffi
 
 .PHONY: bench
-bench: ## Measure echo, fan-out and memory beside a bare TCP echo and axum
+bench: $(TARGET)/c/echo ## Measure echo, fan-out and memory beside a bare TCP echo and axum
 	$(CARGO) build --release --locked --package lithe-bench
 	$(TARGET)/release/lithe-bench $(BENCH)
 
