@@ -23,21 +23,25 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a program that binds port 0 and prints the address as its first line.
-    pub fn start(program: impl AsRef<OsStr>, arguments: &[&str]) -> io::Result<Self> {
+    /// Starts a program that binds port 0 and prints the address as its first line, on a core of
+    /// its own; this thread moves to another.
+    pub fn start_pinned(program: impl AsRef<OsStr>) -> io::Result<Self> {
+        // The child inherits the affinity before it has a thread of its own.
+        pin(SERVER_CORE)?;
+        let server = Server::start(program);
+        pin(LOAD_CORE)?;
+        server
+    }
+
+    /// The same, on any core.
+    pub fn start(program: impl AsRef<OsStr>) -> io::Result<Self> {
         let program = program.as_ref();
         let about = |error: io::Error| {
             io::Error::new(error.kind(), format!("{}: {error}", program.display()))
         };
-        // The child inherits the affinity before it has a thread of its own.
-        pin(SERVER_CORE)?;
-        let child = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn();
-        pin(LOAD_CORE)?;
-        let mut child = child.map_err(about)?;
+        let mut command = Command::new(program);
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(about)?;
         let stdout = child.stdout.take().expect("it is piped");
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line).map_err(about)?;

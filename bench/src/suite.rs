@@ -152,7 +152,7 @@ impl Row {
         }
     }
 
-    /// Whether PERF.md names a target for it.
+    /// Whether there is a target for it.
     pub fn has_target(self) -> bool {
         match self {
             Row::Echo { connections, size, pipeline } => {
@@ -220,7 +220,7 @@ enum Load {
 impl Run {
     /// Starts the server afresh and runs the load on it.
     pub fn measure(self, programs: &Programs, timing: Timing) -> io::Result<Sample> {
-        let server = Server::start(programs.path(self.program), &[])?;
+        let server = Server::start_pinned(programs.path(self.program))?;
         let result = self.load.run(self.program, server.address, server.pid(), timing);
         result.map_err(|error| {
             io::Error::new(error.kind(), format!("{:?} on {:?}: {error}", self.load, self.program))
