@@ -101,4 +101,6 @@ mod documentation {
     struct RustApi;
     #[doc = include_str!("../docs/migration.md")]
     struct Migration;
+    #[doc = include_str!("../docs/deploy.md")]
+    struct Deploy;
 }
