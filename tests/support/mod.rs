@@ -130,8 +130,8 @@ pub(crate) fn status(head: &str) -> u16 {
 /// The value of a header in the head of a response.
 pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     head.lines()
-        .filter_map(|line| line.split_once(": "))
-        .find_map(|(key, value)| key.eq_ignore_ascii_case(name).then_some(value))
+        .filter_map(|line| line.split_once(':'))
+        .find_map(|(key, value)| key.eq_ignore_ascii_case(name).then_some(value.trim()))
 }
 
 /// Waits until it is so.
