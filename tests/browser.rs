@@ -1,6 +1,12 @@
 //! What a real browser makes of it: Chromium's own `EventSource` and `WebSocket`.
 #![cfg(all(feature = "sse", feature = "deflate", feature = "server"))]
 
+#[path = "../examples/chat.rs"]
+#[allow(dead_code, reason = "it has its own main")]
+mod chat;
+#[path = "../examples/download_progress.rs"]
+#[allow(dead_code, reason = "it has its own main")]
+mod download_progress;
 mod support;
 #[path = "support/browser.rs"]
 mod webdriver;
@@ -195,4 +201,56 @@ fn the_page_learns_why_the_host_closed() {
     let (host, page) = close(shop_is_shut, "");
     assert_eq!(host, Closed { code: 4002, reason: "geschlöss’n".into(), clean: true });
     assert_eq!(page, json!([4002, "geschlöss’n", true]));
+}
+
+/// A server with an example's routes, and a browser on its page.
+fn example(router: Router) -> (Server, Browser) {
+    let server = support::server(router).start().unwrap();
+    let browser = Browser::open(&format!("http://{}/", server.local_addr()));
+    (server, browser)
+}
+
+#[test]
+fn the_chat_example_shows_who_is_there_and_what_they_say() {
+    let (server, browser) = example(chat::router());
+    browser.wait_until("document.querySelectorAll('#people li').length === 1");
+    browser.run(
+        "window.ann = new WebSocket(`ws://${location.host}/chat?name=Ann`);
+        ann.onopen = () => ann.send('<b>hello</b>');",
+    );
+    let hello = "document.querySelector('#messages li')?.textContent === 'Ann<b>hello</b>'";
+    browser.wait_until(hello);
+    browser.wait_until("document.querySelector('#people').textContent.startsWith('Ann')");
+
+    browser.run("ann.close()");
+    browser.wait_until("document.querySelectorAll('#people li').length === 1");
+
+    // The page comes back by itself, and what was said is there once.
+    server.close_all();
+    browser.wait_until("socket.readyState !== WebSocket.OPEN");
+    browser.wait_until("socket.readyState === WebSocket.OPEN");
+    browser.wait_until(hello);
+    assert_eq!(browser.run("return document.querySelectorAll('#messages li').length"), 1);
+}
+
+#[test]
+fn the_download_example_goes_on_after_an_interruption_and_a_reload() {
+    let (server, browser) = example(download_progress::router());
+    let done = "document.querySelector('progress').value";
+    let started_over =
+        |before: &Value| browser.run(&format!("return {done}")).as_f64() < before.as_f64();
+    browser.wait_until("document.querySelector('#state').dataset.is === 'open'");
+    browser.run("document.querySelector('#start').click()");
+    browser.wait_until("document.querySelector('progress')?.value > 0");
+
+    browser.run("document.querySelector('#interrupt').click()");
+    browser.wait_until("document.querySelector('#state').dataset.is === 'waiting'");
+    let before = browser.run(&format!("return {done}"));
+    browser.wait_until(&format!("{done} > {before}"));
+
+    let before = browser.run(&format!("return {done}"));
+    browser.go(&format!("http://{}/", server.local_addr()));
+    assert!(!started_over(&before), "the page forgot");
+    browser.wait_until(&format!("{done} > {before}"));
+    assert_eq!(browser.run("return document.querySelectorAll('progress').length"), 1);
 }

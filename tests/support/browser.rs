@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::{PATIENCE, header, status};
+use crate::support::{PATIENCE, eventually, header, status};
 
 /// One browser with a fresh profile. It ends with the value.
 pub(crate) struct Browser {
@@ -68,6 +68,11 @@ impl Browser {
     pub(crate) fn run(&self, script: &str) -> Value {
         let script = format!("return (async () => {{ {script} }})()");
         self.command("/execute/sync", &json!({"script": script, "args": []}))
+    }
+
+    /// Waits until a JavaScript expression is true in the page.
+    pub(crate) fn wait_until(&self, expression: &str) {
+        eventually(expression, || self.run(&format!("return Boolean({expression})")) == true);
     }
 
     fn command(&self, path: &str, body: &Value) -> Value {
