@@ -106,7 +106,11 @@ impl Program {
 
     /// Sends the program a SIGINT, as Ctrl-C does.
     pub fn interrupt(&self) {
-        let kill = Command::new("kill").arg("-INT").arg(self.child.id().to_string()).status();
+        self.signal("-INT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let kill = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status();
         assert!(kill.expect("kill is a POSIX command").success());
     }
 
@@ -129,17 +133,18 @@ impl Program {
         Output { status, stdout: self.lines.try_iter().collect(), stderr }
     }
 
-    /// Interrupts a program that does nothing about that, and checks that it ends so; if it runs
-    /// under valgrind, with nothing found.
+    /// Ends a program that does nothing about signals, and checks that it ends so; if it runs under
+    /// valgrind, with nothing found. By SIGTERM: whoever runs the tests in the background may have
+    /// them, and so the program, ignore SIGINT.
     ///
     /// # Panics
     ///
     /// When it ends in another way, or valgrind has found something.
-    pub fn finish_by_interrupt(self) {
-        self.interrupt();
+    pub fn terminate(self) {
+        self.signal("-TERM");
         let in_valgrind = self.in_valgrind;
         let output = self.wait();
-        assert_eq!(output.status.signal(), Some(2), "{}", output.stderr);
+        assert_eq!(output.status.signal(), Some(15), "{}", output.stderr);
         if in_valgrind {
             let nothing_found = output.stderr.contains("ERROR SUMMARY: 0 errors");
             assert!(nothing_found, "{}", output.stderr);

@@ -108,7 +108,7 @@ fn echo(run: Run) {
     let mut program = start("echo", run);
     let address = address(&program.line());
     test(echoes(&address));
-    program.finish_by_interrupt();
+    program.terminate();
 }
 
 /// The id of the next tick.
