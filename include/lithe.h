@@ -159,6 +159,11 @@
 #define LITHE_ERR_PANIC -13
 
 /**
+ * The process is the child of a fork, in which the threads of the library do not exist.
+ */
+#define LITHE_ERR_FORKED -14
+
+/**
  * How grave an event is: LITHE_LOG_ERROR to LITHE_LOG_TRACE.
  */
 typedef int32_t lithe_log_level;

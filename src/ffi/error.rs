@@ -34,8 +34,10 @@ pub const LITHE_ERR_SHUTTING_DOWN: i32 = -11;
 pub const LITHE_ERR_REFUSED: i32 = -12;
 /// A bug in Lithe. The call had no effect that can be relied on; other handles are not affected.
 pub const LITHE_ERR_PANIC: i32 = -13;
+/// The process is the child of a fork, in which the threads of the library do not exist.
+pub const LITHE_ERR_FORKED: i32 = -14;
 
-const NAMES: [&CStr; 14] = [
+const NAMES: [&CStr; 15] = [
     c"success",
     c"closed",
     c"timeout",
@@ -50,6 +52,7 @@ const NAMES: [&CStr; 14] = [
     c"shutting down",
     c"refused",
     c"internal error",
+    c"forked",
 ];
 
 /// An error code, and what happened in words.
@@ -164,7 +167,7 @@ mod tests {
         assert_eq!(text(lithe_strerror(LITHE_OK)), "success");
         assert_eq!(text(lithe_strerror(LITHE_ERR_BAD_HANDLE)), "bad handle");
         assert_eq!(text(lithe_strerror(LITHE_ERR_PANIC)), "internal error");
-        for code in [1, -14, i32::MIN, i32::MAX] {
+        for code in [1, -15, i32::MIN, i32::MAX] {
             assert_eq!(text(lithe_strerror(code)), "unknown error");
         }
     }

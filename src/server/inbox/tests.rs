@@ -2,7 +2,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
+use axum::body::Body;
 use axum::http::header::{ACCEPT, RETRY_AFTER};
+use axum::http::{self, StatusCode};
+use axum::response::{IntoResponse, Response};
 
 use super::*;
 use crate::server::request::AnswerError;

@@ -1,25 +1,14 @@
 //! Requests for a host program, which takes and answers them on threads of its own.
 
+mod serve;
+
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts};
-use axum::http::{self, StatusCode};
-use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use tower_http::services::ServeDir;
-
-use super::config::{self, Config};
-use super::refuse;
-use super::request::{Exchange, Request};
-use crate::sse::LastEventId;
-use crate::ws::{UpgradeError, WebSocketUpgrade};
+use super::config::Config;
+use super::request::Request;
 
 /// Where requests wait for the host. Bounded: when the host is too slow, the surplus is refused,
 /// so that clients come back later instead of waiting for nothing.
@@ -56,20 +45,6 @@ impl Inbox {
             deadline,
             retry: Config::default().drain_retry,
         })
-    }
-
-    /// A router that puts every request into the inbox, except for those that a file in
-    /// `static_dir` answers.
-    pub(crate) fn router(self: &Arc<Self>, static_dir: Option<&Path>) -> Router {
-        let inbox = self.clone();
-        let host = Router::new()
-            .fallback(async move |request: http::Request<Body>| inbox.serve(request).await);
-        match static_dir {
-            None => host,
-            Some(path) => Router::new().fallback_service(
-                ServeDir::new(path).call_fallback_on_method_not_allowed(true).fallback(host),
-            ),
-        }
     }
 
     /// The next request whose client is still there; blocks the thread until there is one. `None`
@@ -127,43 +102,6 @@ impl Inbox {
         drop(state);
         self.arrived.notify_one();
         Ok(())
-    }
-
-    async fn serve(&self, request: http::Request<Body>) -> Response {
-        let (mut head, body) = request.into_parts();
-        let upgrade = match WebSocketUpgrade::from_request_parts(&mut head, &()).await {
-            Ok(upgrade) => Some(upgrade),
-            Err(UpgradeError::Method | UpgradeError::NotUpgrade) => None,
-            Err(error) => return error.into_response(),
-        };
-        let peer = head.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
-        let last_event_id = LastEventId::from_parts_with(&head, "lastEventId").0;
-        let (method, uri, headers) = (head.method.clone(), head.uri.clone(), head.headers.clone());
-        let body = match &upgrade {
-            // Over HTTP/2 the body is the WebSocket.
-            Some(_) => Bytes::new(),
-            None => match Bytes::from_request(http::Request::from_parts(head, body), &()).await {
-                Ok(body) => body,
-                Err(error) => return error.into_response(),
-            },
-        };
-        let protocols = upgrade.as_ref().map(|upgrade| upgrade.offered_protocols().to_vec());
-        let (exchange, _guard, mut answer) = Exchange::new(upgrade);
-        let request =
-            Request { method, uri, headers, body, peer, last_event_id, protocols, exchange };
-        if let Err(request) = self.put(Box::new(request)) {
-            let retry = config::within(&self.retry);
-            return refuse::later(&request.headers, retry, "too busy, try again later\n");
-        }
-        match tokio::time::timeout(self.deadline, &mut answer).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(_)) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-            Err(_) => {
-                // The host may have answered this very moment, and was then told that it has.
-                answer.close();
-                answer.try_recv().unwrap_or_else(|_| StatusCode::GATEWAY_TIMEOUT.into_response())
-            }
-        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
