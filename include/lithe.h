@@ -22,8 +22,8 @@
  * Errors. A function that can fail returns LITHE_OK, which is 0, or one of the negative LITHE_ERR_
  * codes; one that counts returns a number that is not negative, or such a code. lithe_strerror
  * names a code, lithe_last_error says what happened in words. The documentation of a function lists
- * the codes it can return, without their LITHE_ERR_; any of them can return PANIC as well, and
- * those that make a handle FULL.
+ * the codes it can return, without their LITHE_ERR_; any of them can return PANIC and FORKED as
+ * well, and those that make a handle FULL.
  *
  * Memory. What goes in is borrowed for the call, and copied. A text that comes out belongs to the
  * handle it was asked of and is valid until that handle is freed; a message that comes out belongs
@@ -38,7 +38,14 @@
  * function that blocks says so, and takes a timeout in milliseconds: -1 waits for ever, 0 does not
  * wait at all. Whoever waits is woken with LITHE_ERR_CLOSED when what it waits on is closed. The
  * library runs threads of its own; it never calls into the host (but see lithe_log_set), installs
- * no signal handler, prints nothing and does not survive a fork.
+ * no signal handler and prints nothing.
+ *
+ * Forks. The library's threads do not exist in a child of fork(). Once a process has started a
+ * server or been given any other handle, whoever is forked from it gets LITHE_ERR_FORKED from every
+ * function that can fail, at once; lithe_message_free and those that only name or tell something
+ * work. So a host that runs as several processes forks first. What a child may always do is exec.
+ * The library's descriptors are closed by that. A child that goes on without it, and does not
+ * close them, holds the server's address and its connections until it ends.
  */
 
 #ifndef LITHE_H
@@ -159,9 +166,14 @@
 #define LITHE_ERR_PANIC -13
 
 /**
- * The process is the child of a fork, in which the threads of the library do not exist.
+ * The process was forked from one that had used Lithe. The library's threads do not exist in it.
  */
 #define LITHE_ERR_FORKED -14
+
+/**
+ * The host's buffer has no room for the result. Nothing was written to it, nor taken from Lithe.
+ */
+#define LITHE_ERR_TOO_SMALL -15
 
 /**
  * How grave an event is: LITHE_LOG_ERROR to LITHE_LOG_TRACE.
@@ -945,6 +957,20 @@ int64_t lithe_sse_queued(lithe_sse_t sse);
  * that wait on it get CLOSED. Never blocks. Errors: BAD_HANDLE.
  */
 int32_t lithe_sse_free(lithe_sse_t sse);
+
+/**
+ * Writes an event as it goes over the wire, for a host that has sockets of its own: such a stream
+ * is a response with the content type "text/event-stream" and one event behind the other.
+ *
+ * The event goes to `buffer`, which has room for `capacity` bytes; no NUL is added. Its length
+ * goes to `*len` even when there is no room for it, and then nothing is written: NULL and 0 ask
+ * for the length. On another error `*len` is 0. Never blocks. Errors: BAD_ARGUMENT (such as a line
+ * end in the name or id), NOT_UTF8, TOO_SMALL.
+ */
+int32_t lithe_sse_format(const struct lithe_sse_event_t *event,
+                         void *buffer,
+                         size_t capacity,
+                         size_t *len);
 
 #ifdef __cplusplus
 }  // extern "C"

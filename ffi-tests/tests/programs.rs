@@ -1,12 +1,16 @@
 //! Programs in C that check the library from inside: `c/<name>.c`, each with a client on a bare
 //! socket. Run as they are, under valgrind, and one with the shared library.
 
+use std::fs;
 use std::path::PathBuf;
 
-use lithe_ffi_tests::{Linkage, Program, compile, root};
+use lithe_ffi_tests::{Linkage, Program, compile, root, scratch_dir};
+
+fn source(name: &str) -> PathBuf {
+    root().join("ffi-tests/c").join(name).with_extension("c")
+}
 
 fn build(name: &str, linkage: Linkage) -> PathBuf {
-    let source = |name: &str| root().join("ffi-tests/c").join(name).with_extension("c");
     compile(name, &[source(name), source("check")], linkage)
 }
 
@@ -36,6 +40,7 @@ macro_rules! programs {
 
 programs! {
     events
+    format
     log
     misuse
     requests
@@ -44,6 +49,33 @@ programs! {
     threads
     unanswered
     websocket
+}
+
+/// A program that calls every function there is, by a table of them.
+fn build_fork() -> PathBuf {
+    let entries = include_str!("../symbols.txt")
+        .lines()
+        .map(|name| format!("{{ \"{name}\", (void (*)(void)){name} }},\n"));
+    let table = format!(
+        "#include <lithe.h>\n\
+        struct entry {{ const char *name; void (*call)(void); }};\n\
+        extern const struct entry every_function[];\n\
+        const struct entry every_function[] = {{\n{}{{ NULL, NULL }}\n}};\n",
+        entries.collect::<String>()
+    );
+    let file = scratch_dir("fork").join("every_function.c");
+    fs::write(&file, table).unwrap();
+    compile("fork", &[source("fork"), source("check"), file], Linkage::Static)
+}
+
+#[test]
+fn forked_children_are_told_so_by_every_function() {
+    Program::start(&build_fork(), [""; 0]).finish();
+}
+
+#[test]
+fn forks_pass_in_valgrind() {
+    Program::start_in_valgrind(&build_fork(), [""; 0]).finish();
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::error::{
     Error, LITHE_ERR_BAD_ARGUMENT, LITHE_ERR_NOT_UTF8, LITHE_ERR_TIMEOUT, LITHE_ERR_TOO_LARGE,
+    LITHE_ERR_TOO_SMALL,
 };
 
 /// `LITHE_CSTR` of the header: in place of a length, the text ends at its first NUL.
@@ -125,6 +126,29 @@ impl<T> Out<T> {
         // needs no drop: it may be anything.
         unsafe { self.place.write(value) };
     }
+}
+
+/// Copies a result into the host's buffer, and tells its length in any case. A buffer that is NULL
+/// with a capacity of 0 is one that is too small.
+pub(super) fn fill(
+    buffer: *mut c_void,
+    capacity: usize,
+    len: &Out<usize>,
+    result: &[u8],
+) -> Result<(), Error> {
+    len.put(result.len());
+    if result.len() > capacity {
+        return Err(Error::new(LITHE_ERR_TOO_SMALL, c"the buffer is too small for the result"));
+    }
+    if result.is_empty() {
+        return Ok(());
+    }
+    if buffer.is_null() {
+        return Err(bad_argument("the buffer is NULL, its capacity is not 0"));
+    }
+    // SAFETY: not null, lent by the host for the call, with room for `capacity` bytes.
+    unsafe { buffer.cast::<u8>().copy_from_nonoverlapping(result.as_ptr(), result.len()) };
+    Ok(())
 }
 
 /// A struct that may grow in later versions of the library, and begins with its own size.
@@ -377,6 +401,19 @@ mod tests {
         let data = (&raw const byte).cast();
         assert_eq!(code(bytes_in(data, usize::MAX)), LITHE_ERR_TOO_LARGE);
         assert_eq!(code(array_in(&raw const byte, usize::MAX)), LITHE_ERR_BAD_ARGUMENT);
+    }
+
+    #[test]
+    fn result_that_does_not_fit_is_not_written_but_its_length_told() {
+        let (mut buffer, mut len) = ([0u8; 4], 0);
+        let mut fill = |capacity, result: &[u8]| {
+            let out = Out::new(&raw mut len, 0).unwrap();
+            let code = code(fill(buffer.as_mut_ptr().cast(), capacity, &out, result));
+            (code, buffer, len)
+        };
+        assert_eq!(fill(3, b"abcd"), (LITHE_ERR_TOO_SMALL, [0; 4], 4));
+        assert_eq!(fill(4, b"abcd"), (0, *b"abcd", 4));
+        assert_eq!(fill(4, b""), (0, *b"abcd", 0));
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::fork;
+
 /// Success.
 pub const LITHE_OK: i32 = 0;
 /// The connection, or this end of it, is closed. Nothing more can be sent or received.
@@ -34,10 +36,12 @@ pub const LITHE_ERR_SHUTTING_DOWN: i32 = -11;
 pub const LITHE_ERR_REFUSED: i32 = -12;
 /// A bug in Lithe. The call had no effect that can be relied on; other handles are not affected.
 pub const LITHE_ERR_PANIC: i32 = -13;
-/// The process is the child of a fork, in which the threads of the library do not exist.
+/// The process was forked from one that had used Lithe. The library's threads do not exist in it.
 pub const LITHE_ERR_FORKED: i32 = -14;
+/// The host's buffer has no room for the result. Nothing was written to it, nor taken from Lithe.
+pub const LITHE_ERR_TOO_SMALL: i32 = -15;
 
-const NAMES: [&CStr; 15] = [
+const NAMES: [&CStr; 16] = [
     c"success",
     c"closed",
     c"timeout",
@@ -53,6 +57,7 @@ const NAMES: [&CStr; 15] = [
     c"refused",
     c"internal error",
     c"forked",
+    c"too small",
 ];
 
 /// An error code, and what happened in words.
@@ -102,7 +107,23 @@ pub(super) fn inside_boundary() -> bool {
     INSIDE.get()
 }
 
+/// Runs the body of an exported function that cannot fail and works in the child of a fork too.
+pub(super) fn anywhere(f: impl FnOnce()) {
+    // There is nobody to tell about a panic, which was logged.
+    let _ = unwinding_ends(|| {
+        f();
+        Ok(())
+    });
+}
+
 fn run<R>(f: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
+    if fork::in_child() {
+        return Err(Error::new(LITHE_ERR_FORKED, fork::MESSAGE));
+    }
+    unwinding_ends(f)
+}
+
+fn unwinding_ends<R>(f: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
     let outer = INSIDE.replace(true);
     let result = catch_unwind(AssertUnwindSafe(f));
     INSIDE.set(outer);
@@ -117,8 +138,12 @@ fn run<R>(f: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
     })
 }
 
-/// Keeps the message for `lithe_last_error`.
+/// Keeps the message for `lithe_last_error`, which needs none in a child: memory is left alone
+/// there.
 fn report(error: Error) -> i32 {
+    if error.code == LITHE_ERR_FORKED {
+        return error.code;
+    }
     LAST.with_borrow_mut(|last| *last = error.message);
     error.code
 }
@@ -149,6 +174,9 @@ pub extern "C" fn lithe_strerror(code: i32) -> *const c_char {
 /// next call of any other function of this library. Never blocks. Never NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_last_error() -> *const c_char {
+    if fork::in_child() {
+        return fork::MESSAGE.as_ptr();
+    }
     // Gone only while the thread ends.
     LAST.try_with(|last| last.borrow().as_ptr()).unwrap_or(c"".as_ptr())
 }
@@ -167,7 +195,7 @@ mod tests {
         assert_eq!(text(lithe_strerror(LITHE_OK)), "success");
         assert_eq!(text(lithe_strerror(LITHE_ERR_BAD_HANDLE)), "bad handle");
         assert_eq!(text(lithe_strerror(LITHE_ERR_PANIC)), "internal error");
-        for code in [1, -15, i32::MIN, i32::MAX] {
+        for code in [1, -16, i32::MIN, i32::MAX] {
             assert_eq!(text(lithe_strerror(code)), "unknown error");
         }
     }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::error::{Error, LITHE_ERR_BAD_HANDLE, LITHE_ERR_FULL};
+use super::fork;
 
 const INDEX_BITS: u32 = 28;
 const GENERATION_BITS: u32 = 28;
@@ -37,6 +38,7 @@ pub(super) trait Object: Send + Sync + Sized + 'static {
 
 /// Stores an object and returns its handle.
 pub(super) fn insert<T: Object>(object: T) -> Result<u64, Error> {
+    fork::watch()?;
     let (index, generation) = T::table().insert(object).ok_or_else(|| {
         Error::new(LITHE_ERR_FULL, c"no more handles of this kind; free some that are done with")
     })?;

@@ -5,7 +5,7 @@ use std::ptr;
 
 use bytes::Bytes;
 
-use super::error::boundary;
+use super::error::anywhere;
 use crate::ws::Message;
 
 /// LITHE_TEXT or LITHE_BINARY.
@@ -59,9 +59,9 @@ impl lithe_message_t {
 /// are, so freeing twice is harmless. Never blocks.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_message_free(message: *mut lithe_message_t) {
-    boundary(|| {
+    anywhere(|| {
         if message.is_null() {
-            return Ok(());
+            return;
         }
         // SAFETY: the host lends a struct that it has made empty or that was filled by `new`.
         let message = unsafe { message.replace(lithe_message_t::EMPTY) };
@@ -70,7 +70,6 @@ pub extern "C" fn lithe_message_free(message: *mut lithe_message_t) {
             // SAFETY: written by `new`, and read once, as the host's struct is empty now.
             drop(unsafe { message.owner.as_ptr().cast::<Bytes>().read() });
         }
-        Ok(())
     });
 }
 

@@ -10,6 +10,7 @@
 mod block_on;
 mod convert;
 mod error;
+mod fork;
 mod handle;
 mod log;
 mod message;

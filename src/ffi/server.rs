@@ -16,7 +16,7 @@ use super::error::{
 };
 use super::handle::{self, Kind, Object, Table};
 use super::request::{Request, lithe_request_t};
-use super::{log, signal};
+use super::{fork, log, signal};
 use crate::server::inbox::{Inbox, TakeError};
 use crate::server::{self as native, Builder, DrainReport};
 
@@ -278,6 +278,7 @@ pub extern "C" fn lithe_server_start(
     boundary(|| {
         let out = Out::new(server, 0)?;
         let config = versioned_in(config)?.unwrap_or(lithe_server_config_t::DEFAULT);
+        fork::watch()?;
         log::keep_panics_quiet();
         let server = signal::with_blocked(|| Server::start(&config))?;
         out.put(handle::insert(server)?);

@@ -1,10 +1,10 @@
 //! Event streams: answering a request with one, and sending on it.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 
 use super::block_on::block_on;
 use super::convert::{
-    Out, Timeout, Versioned, bad_argument, count, lithe_string_t, millis, text_in, text_z_in,
+    Out, Timeout, Versioned, bad_argument, count, fill, lithe_string_t, millis, text_in, text_z_in,
     timed_out, versioned_in,
 };
 use super::error::{
@@ -242,5 +242,26 @@ pub extern "C" fn lithe_sse_free(sse: lithe_sse_t) -> i32 {
     boundary(|| {
         handle::remove::<EventStream>(sse)?.sender.close();
         Ok(())
+    })
+}
+
+/// Writes an event as it goes over the wire, for a host that has sockets of its own: such a stream
+/// is a response with the content type "text/event-stream" and one event behind the other.
+///
+/// The event goes to `buffer`, which has room for `capacity` bytes; no NUL is added. Its length
+/// goes to `*len` even when there is no room for it, and then nothing is written: NULL and 0 ask
+/// for the length. On another error `*len` is 0. Never blocks. Errors: BAD_ARGUMENT (such as a line
+/// end in the name or id), NOT_UTF8, TOO_SMALL.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_sse_format(
+    event: *const lithe_sse_event_t,
+    buffer: *mut c_void,
+    capacity: usize,
+    len: *mut usize,
+) -> i32 {
+    boundary(|| {
+        let len = Out::new(len, 0)?;
+        let event = versioned_in(event)?.ok_or_else(|| bad_argument("the event is NULL"))?;
+        fill(buffer, capacity, &len, &event.event()?.encode())
     })
 }
