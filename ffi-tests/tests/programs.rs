@@ -39,6 +39,7 @@ macro_rules! programs {
 }
 
 programs! {
+    event_batch
     events
     format
     log

@@ -151,6 +151,55 @@ pub(super) fn fill(
     Ok(())
 }
 
+/// Where the host wants several results. Nothing is read from there, so it may hold anything.
+pub(super) struct OutArray<T> {
+    first: *mut T,
+    capacity: usize,
+    len: usize,
+}
+
+impl<T> OutArray<T> {
+    pub(super) fn new(first: *mut T, capacity: usize) -> Result<Self, Error> {
+        // As many as can be counted in the result.
+        let capacity = capacity.min(i32::MAX as usize);
+        let fits = capacity.checked_mul(size_of::<T>());
+        let fits = fits.is_some_and(|len| isize::try_from(len).is_ok());
+        if first.is_null() || !first.is_aligned() || capacity == 0 || !fits {
+            return Err(bad_argument("the array for the results is NULL, misaligned or empty"));
+        }
+        Ok(OutArray { first, capacity, len: 0 })
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.len == self.capacity
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> i32 {
+        // Cannot be more, by the capacity.
+        self.len as i32
+    }
+
+    /// # Panics
+    ///
+    /// When it is full.
+    pub(super) fn push(&mut self, value: T) {
+        assert!(!self.is_full(), "more results than there is room for");
+        // SAFETY: not null, aligned, within the array that the host lends for the call.
+        unsafe { self.first.add(self.len).write(value) };
+        self.len += 1;
+    }
+}
+
+/// Whether what happens on a connection shall be told as events, and under which number.
+pub(super) fn events_in(events: i32, user_data: u64) -> Result<Option<u64>, Error> {
+    match events {
+        0 => Ok(None),
+        1 => Ok(Some(user_data)),
+        other => Err(bad_argument(format_args!("events: {other} is neither 0 nor 1"))),
+    }
+}
+
 /// A struct that may grow in later versions of the library, and begins with its own size.
 ///
 /// # Safety

@@ -16,6 +16,10 @@ pub const LITHE_TEXT: lithe_message_kind = 1;
 /// A message of bytes.
 pub const LITHE_BINARY: lithe_message_kind = 2;
 
+pub(super) fn kind_of(text: bool) -> lithe_message_kind {
+    if text { LITHE_TEXT } else { LITHE_BINARY }
+}
+
 /// A message that was received. It belongs to the host until it is handed to lithe_message_free.
 ///
 /// Only one copy of a filled struct may be freed. `data` is not NUL-terminated: it points straight
@@ -41,8 +45,11 @@ impl lithe_message_t {
         lithe_message_t { kind: 0, data: ptr::null(), len: 0, owner: [ptr::null_mut(); 4] };
 
     pub(super) fn new(message: Message) -> Self {
-        let kind = if message.is_text() { LITHE_TEXT } else { LITHE_BINARY };
-        let bytes = message.into_bytes();
+        let kind = kind_of(message.is_text());
+        Self::of_bytes(kind, message.into_bytes())
+    }
+
+    pub(super) fn of_bytes(kind: lithe_message_kind, bytes: Bytes) -> Self {
         let mut filled = lithe_message_t {
             kind,
             data: bytes.as_ptr().cast(),
@@ -59,18 +66,20 @@ impl lithe_message_t {
 /// are, so freeing twice is harmless. Never blocks.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_message_free(message: *mut lithe_message_t) {
-    anywhere(|| {
-        if message.is_null() {
-            return;
-        }
-        // SAFETY: the host lends a struct that it has made empty or that was filled by `new`.
-        let message = unsafe { message.replace(lithe_message_t::EMPTY) };
-        // A `Bytes` holds pointers that are never null, so it is told from an empty struct.
-        if message.owner.iter().any(|word| !word.is_null()) {
-            // SAFETY: written by `new`, and read once, as the host's struct is empty now.
-            drop(unsafe { message.owner.as_ptr().cast::<Bytes>().read() });
-        }
-    });
+    anywhere(|| free(message));
+}
+
+pub(super) fn free(message: *mut lithe_message_t) {
+    if message.is_null() {
+        return;
+    }
+    // SAFETY: the host lends a struct that it has made empty or that was filled by `of_bytes`.
+    let message = unsafe { message.replace(lithe_message_t::EMPTY) };
+    // A `Bytes` holds pointers that are never null, so it is told from an empty struct.
+    if message.owner.iter().any(|word| !word.is_null()) {
+        // SAFETY: written by `of_bytes`, and read once, as the host's struct is empty now.
+        drop(unsafe { message.owner.as_ptr().cast::<Bytes>().read() });
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 mod block_on;
 mod convert;
 mod error;
+mod event;
 mod fork;
 mod handle;
 mod log;

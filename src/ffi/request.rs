@@ -2,6 +2,7 @@
 
 use std::ffi::{c_char, c_void};
 use std::ops::Range;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::StatusCode;
@@ -15,6 +16,7 @@ use super::error::{
     LITHE_ERR_WRONG_STATE, boundary, counting,
 };
 use super::handle::{self, Kind, Object, Table};
+use crate::server::inbox::Inbox;
 use crate::server::request::{self as native, AnswerError};
 
 /// A request: lithe_server_accept gives it, lithe_request_free takes it back.
@@ -33,6 +35,7 @@ pub struct lithe_header_t {
 /// What a handle names: the request, and a copy of its texts in the form that the host gets.
 pub(super) struct Request {
     native: Box<native::Request>,
+    host: Arc<Inbox>,
     texts: Texts,
     method: Text,
     path: Text,
@@ -75,7 +78,7 @@ impl Texts {
 }
 
 impl Request {
-    pub(super) fn new(mut native: Box<native::Request>) -> Self {
+    pub(super) fn new(mut native: Box<native::Request>, host: Arc<Inbox>) -> Self {
         let mut texts = Texts::default();
         let mut headers: Vec<_> = native
             .headers
@@ -98,11 +101,17 @@ impl Request {
             body: texts.push(std::mem::take(&mut native.body)),
             texts,
             native,
+            host,
         }
     }
 
     pub(super) fn native(&self) -> &native::Request {
         &self.native
+    }
+
+    /// Where the events of what the request is answered with go.
+    pub(super) fn host(&self) -> Arc<Inbox> {
+        self.host.clone()
     }
 
     fn header(&self, name: &str) -> Option<lithe_string_t> {

@@ -121,9 +121,9 @@ const MAX_WAITING_REQUESTS: usize = 1024;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a handle names.
-struct Server {
+pub(super) struct Server {
     native: RwLock<Option<native::Server>>,
-    inbox: Arc<Inbox>,
+    pub(super) inbox: Arc<Inbox>,
     address: SocketAddr,
     address_text: CString,
 }
@@ -174,14 +174,24 @@ impl Server {
         Ok(report)
     }
 
+    /// Drains in the background; the end of it is an event.
+    fn begin_drain(&self, timeout: Duration) -> Result<(), Error> {
+        let native = self.native.read().unwrap_or_else(PoisonError::into_inner);
+        let inbox = self.inbox.clone();
+        native.as_ref().ok_or_else(stopped)?.begin_drain(timeout, move || inbox.drained());
+        Ok(())
+    }
+
     fn stop(&self) {
         self.inbox.close();
         // Ends a drain that is going on in another thread.
         if let Some(native) = &*self.native.read().unwrap_or_else(PoisonError::into_inner) {
             native.drain_blocking(Duration::ZERO);
         }
-        let native = self.native.write().unwrap_or_else(PoisonError::into_inner).take();
-        drop(native);
+        let mut native = self.native.write().unwrap_or_else(PoisonError::into_inner);
+        drop(native.take());
+        // Every connection has said by now that it has ended.
+        self.inbox.finish();
     }
 }
 
@@ -259,7 +269,7 @@ impl From<native::Error> for Error {
     }
 }
 
-fn stopped() -> Error {
+pub(super) fn stopped() -> Error {
     Error::new(LITHE_ERR_SHUTTING_DOWN, c"the server is stopped")
 }
 
@@ -327,7 +337,7 @@ pub extern "C" fn lithe_server_accept(
             TakeError::Timeout => timed_out(),
             TakeError::Closed => stopped(),
         })?;
-        out.put(handle::insert(Request::new(request))?);
+        out.put(handle::insert(Request::new(request, server.inbox.clone()))?);
         Ok(())
     })
 }
@@ -336,8 +346,8 @@ pub extern "C" fn lithe_server_accept(
 /// streams with a time to come back after, closes WebSockets with 1001, and waits up to
 /// `timeout_ms` for the clients and the host to be done; then it cuts the rest.
 ///
-/// Requests that came in before still reach lithe_server_accept meanwhile, so the threads that
-/// call it go on until it says SHUTTING_DOWN. `report` may be NULL. Blocks. Errors: BAD_HANDLE,
+/// Requests that came in before still reach lithe_server_accept or lithe_server_wait meanwhile, so
+/// the threads that call them go on until they say SHUTTING_DOWN. `report` may be NULL. Blocks. Errors: BAD_HANDLE,
 /// BAD_ARGUMENT, SHUTTING_DOWN when the server is stopped already.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_server_drain(
@@ -354,9 +364,23 @@ pub extern "C" fn lithe_server_drain(
     })
 }
 
+/// Begins what lithe_server_drain does, and returns at once: the end of it is the event
+/// LITHE_EVENT_DRAINED of lithe_server_wait, after which lithe_server_drain returns the report
+/// without waiting, and stops the server. For a program with one thread, which has to take the
+/// events of the connections meanwhile.
+///
+/// Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, SHUTTING_DOWN when the server is stopped already.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_server_begin_drain(server: lithe_server_t, timeout_ms: i32) -> i32 {
+    boundary(|| {
+        let timeout = Timeout::from_millis(timeout_ms)?.duration().unwrap_or(Duration::MAX);
+        handle::get::<Server>(server)?.begin_drain(timeout)
+    })
+}
+
 /// Stops a server at once: cuts its connections and ends its threads. Whoever is blocked in
 /// lithe_server_accept gets SHUTTING_DOWN, as does every later call of it; whoever is blocked on
-/// a connection gets CLOSED. Does nothing when the server is stopped already.
+/// a connection gets CLOSED; lithe_server_wait gives the events that are left. Does nothing when the server is stopped already.
 ///
 /// The handle stays valid until lithe_server_free. Blocks until the threads have ended. Errors:
 /// BAD_HANDLE.

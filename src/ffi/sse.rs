@@ -4,8 +4,8 @@ use std::ffi::{c_char, c_void};
 
 use super::block_on::block_on;
 use super::convert::{
-    Out, Timeout, Versioned, bad_argument, count, fill, lithe_string_t, millis, text_in, text_z_in,
-    timed_out, versioned_in,
+    Out, Timeout, Versioned, bad_argument, count, events_in, fill, lithe_string_t, millis, text_in,
+    text_z_in, timed_out, versioned_in,
 };
 use super::error::{
     Error, LITHE_ERR_CLOSED, LITHE_ERR_FULL, LITHE_ERR_TIMEOUT, boundary, counting,
@@ -13,6 +13,7 @@ use super::error::{
 use super::handle::{self, Kind, Object, Table};
 use super::request::{Request, lithe_request_t};
 use crate::sse::{Config, Event, SendError, Sender};
+use crate::transport::events::Tag;
 
 /// An event stream: lithe_sse_open gives it, lithe_sse_free takes it back.
 pub type lithe_sse_t = u64;
@@ -32,6 +33,11 @@ pub struct lithe_sse_options_t {
     /// How long the client shall wait before it reconnects. Default, and -1: the client's own, a
     /// few seconds.
     pub retry_ms: i32,
+    /// 1: what happens on the stream, which is its end and room in its queue, comes out of
+    /// lithe_server_wait. Default: 0.
+    pub events: i32,
+    /// The host's own number for the stream, which its events bear.
+    pub user_data: u64,
 }
 
 // SAFETY: integers only, the size first.
@@ -152,8 +158,17 @@ pub extern "C" fn lithe_sse_open(
         let request = handle::get::<Request>(request)?;
         let options = versioned_in(options)?;
         let config = options.as_ref().map(lithe_sse_options_t::config).transpose()?;
+        let events = match &options {
+            Some(options) => events_in(options.events, options.user_data)?,
+            None => None,
+        };
         let sender = request.native().open_events(config.unwrap_or_default())?;
-        out.put(handle::insert(EventStream { sender })?);
+        let handle = handle::insert(EventStream { sender })?;
+        if let Some(user_data) = events {
+            let sse = handle::get::<EventStream>(handle)?;
+            sse.sender.report_to(request.host(), Tag { handle, user_data });
+        }
+        out.put(handle);
         Ok(())
     })
 }
@@ -236,11 +251,13 @@ pub extern "C" fn lithe_sse_queued(sse: lithe_sse_t) -> i64 {
 }
 
 /// Ends an event stream's handle. One that is still open is ended after what is queued; threads
-/// that wait on it get CLOSED. Never blocks. Errors: BAD_HANDLE.
+/// that wait on it get CLOSED, and no more events come of it. Never blocks. Errors: BAD_HANDLE.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_sse_free(sse: lithe_sse_t) -> i32 {
     boundary(|| {
-        handle::remove::<EventStream>(sse)?.sender.close();
+        let sse = handle::remove::<EventStream>(sse)?;
+        sse.sender.report_to_nobody();
+        sse.sender.close();
         Ok(())
     })
 }

@@ -5,18 +5,19 @@ use std::sync::OnceLock;
 
 use super::block_on::block_on;
 use super::convert::{
-    Out, Timeout, Versioned, bad_argument, bytes_in, count, list, lithe_string_t, millis, text_in,
-    text_z_in, timed_out, utf8, versioned_in, versioned_out,
+    Out, OutArray, Timeout, Versioned, bad_argument, bytes_in, count, events_in, fill, list,
+    lithe_string_t, millis, text_in, text_z_in, timed_out, utf8, versioned_in, versioned_out,
 };
 use super::error::{
-    Error, LITHE_ERR_CLOSED, LITHE_ERR_FULL, LITHE_ERR_TIMEOUT, LITHE_ERR_TOO_LARGE, boundary,
-    counting,
+    Error, LITHE_ERR_CLOSED, LITHE_ERR_FULL, LITHE_ERR_TIMEOUT, LITHE_ERR_TOO_LARGE,
+    LITHE_ERR_TOO_SMALL, LITHE_ERR_WRONG_STATE, boundary, counting,
 };
 use super::handle::{self, Kind, Object, Table};
-use super::message::{LITHE_BINARY, LITHE_TEXT, lithe_message_kind, lithe_message_t};
+use super::message::{LITHE_BINARY, LITHE_TEXT, kind_of, lithe_message_kind, lithe_message_t};
 use super::request::{Request, lithe_request_t};
+use crate::transport::events::Tag;
 use crate::ws::{
-    CloseCode, Closed, Compression, Config, Origins, RecvError, SendError, Sender, Socket,
+    CloseCode, Closed, Compression, Config, Inbound, Origins, RecvError, SendError, Sender, Socket,
     WebSocketUpgrade,
 };
 
@@ -69,6 +70,11 @@ pub struct lithe_ws_options_t {
     pub close_timeout_ms: i32,
     /// LITHE_COMPRESSION_OFF or LITHE_COMPRESSION_AUTO. Default: off.
     pub compression: lithe_compression,
+    /// 1: what happens on the WebSocket comes out of lithe_server_wait, and lithe_ws_receive is
+    /// not for it. Default: 0.
+    pub events: i32,
+    /// The host's own number for the WebSocket, which its events bear.
+    pub user_data: u64,
 }
 
 // SAFETY: integers and raw pointers only, the size first.
@@ -106,6 +112,8 @@ struct WebSocket {
     protocol: CString,
     /// Texts that the host may hold on to.
     reason: OnceLock<CString>,
+    /// Messages come as events.
+    events: bool,
 }
 
 impl Object for WebSocket {
@@ -118,9 +126,27 @@ impl Object for WebSocket {
 }
 
 impl WebSocket {
-    fn new(socket: Socket) -> Self {
+    fn new(socket: Socket, events: bool) -> Self {
         let protocol = CString::new(socket.protocol().unwrap_or_default()).unwrap_or_default();
-        WebSocket { sender: socket.sender(), socket, protocol, reason: OnceLock::new() }
+        WebSocket { sender: socket.sender(), socket, protocol, reason: OnceLock::new(), events }
+    }
+
+    /// Waits until `take` finds something among the messages that have come in.
+    fn receive<R>(
+        &self,
+        timeout: Timeout,
+        take: impl FnMut(&mut Inbound) -> Option<R>,
+    ) -> Result<R, Error> {
+        if self.events {
+            return Err(Error::new(
+                LITHE_ERR_WRONG_STATE,
+                c"the messages of this WebSocket come as events, out of lithe_server_wait",
+            ));
+        }
+        self.socket.recv_blocking_with(timeout.duration(), take).map_err(|error| match error {
+            RecvError::Timeout => timed_out(),
+            _ => closed(),
+        })
     }
 
     fn send(&self, text: bool, payload: &[u8], timeout: Timeout) -> Result<(), Error> {
@@ -228,6 +254,10 @@ pub extern "C" fn lithe_ws_accept(
         let request = handle::get::<Request>(request)?;
         let options = versioned_in(options)?;
         let config = options.as_ref().map(lithe_ws_options_t::config).transpose()?;
+        let events = match &options {
+            Some(options) => events_in(options.events, options.user_data)?,
+            None => None,
+        };
         let protocols = match options {
             Some(options) => text_z_in(options.protocols)?.unwrap_or_default(),
             None => "",
@@ -239,7 +269,12 @@ pub extern "C" fn lithe_ws_accept(
                 None => upgrade,
             }
         })?;
-        out.put(handle::insert(WebSocket::new(socket))?);
+        let handle = handle::insert(WebSocket::new(socket, events.is_some()))?;
+        if let Some(user_data) = events {
+            let ws = handle::get::<WebSocket>(handle)?;
+            ws.socket.report_to(request.host(), Tag { handle, user_data });
+        }
+        out.put(handle);
         Ok(())
     })
 }
@@ -261,8 +296,9 @@ pub extern "C" fn lithe_ws_protocol(ws: lithe_ws_t, protocol: *mut lithe_string_
 ///
 /// The message belongs to the host until lithe_message_free. What was in `*message` is overwritten,
 /// not freed; on an error it is empty. Several threads may wait; each message goes to one of them.
-/// Blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, TIMEOUT, CLOSED when the connection has ended and every
-/// message from before was received, or this side has closed it (see lithe_ws_close_info).
+/// Blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, TIMEOUT, WRONG_STATE when the messages come as events,
+/// CLOSED when the connection has ended and every message from before was received, or this side
+/// has closed it (see lithe_ws_close_info).
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_ws_receive(
     ws: lithe_ws_t,
@@ -273,12 +309,72 @@ pub extern "C" fn lithe_ws_receive(
         let out = Out::new(message, lithe_message_t::EMPTY)?;
         let timeout = Timeout::from_millis(timeout_ms)?;
         let ws = handle::get::<WebSocket>(ws)?;
-        match ws.socket.recv_blocking(timeout.duration()) {
-            Ok(message) => out.put(lithe_message_t::new(message)),
-            Err(RecvError::Timeout) => return Err(timed_out()),
-            Err(_) => return Err(closed()),
-        }
+        out.put(lithe_message_t::new(ws.receive(timeout, Inbound::pop)?));
         Ok(())
+    })
+}
+
+/// Waits for messages, for `timeout_ms` at most, and takes as many as there are, up to `capacity`,
+/// in one call. Returns how many, which is at least 1.
+///
+/// `messages` is an array of `capacity` structs, of which that many are filled; each belongs to the
+/// host until lithe_message_free. Otherwise it is lithe_ws_receive.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_ws_receive_many(
+    ws: lithe_ws_t,
+    messages: *mut lithe_message_t,
+    capacity: usize,
+    timeout_ms: i32,
+) -> i32 {
+    counting(|| {
+        let mut out = OutArray::new(messages, capacity)?;
+        let timeout = Timeout::from_millis(timeout_ms)?;
+        let ws = handle::get::<WebSocket>(ws)?;
+        ws.receive(timeout, |waiting| {
+            while !out.is_full()
+                && let Some(message) = waiting.pop()
+            {
+                out.push(lithe_message_t::new(message));
+            }
+            (out.len() > 0).then_some(())
+        })?;
+        Ok(out.len())
+    })
+}
+
+/// Waits for the next message, for `timeout_ms` at most, and copies it to `buffer`, which has room
+/// for `capacity` bytes. `*kind` is LITHE_TEXT or LITHE_BINARY, `*len` the length in bytes.
+///
+/// A message that is larger than the buffer stays for the next call: the error is TOO_SMALL, `*len`
+/// says how much room it needs. Otherwise it is lithe_ws_receive. Blocks. Errors: BAD_HANDLE,
+/// BAD_ARGUMENT, TIMEOUT, TOO_SMALL, WRONG_STATE, CLOSED.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_ws_receive_into(
+    ws: lithe_ws_t,
+    buffer: *mut c_void,
+    capacity: usize,
+    kind: *mut lithe_message_kind,
+    len: *mut usize,
+    timeout_ms: i32,
+) -> i32 {
+    boundary(|| {
+        let len = Out::new(len, 0)?;
+        let kind = Out::new(kind, 0)?;
+        if buffer.is_null() && capacity > 0 {
+            return Err(bad_argument("the buffer is NULL, its capacity is not 0"));
+        }
+        let timeout = Timeout::from_millis(timeout_ms)?;
+        let ws = handle::get::<WebSocket>(ws)?;
+        let message = ws.receive(timeout, |waiting| {
+            let next = waiting.front()?;
+            len.put(next.len());
+            Some(if next.len() <= capacity { waiting.pop() } else { None })
+        })?;
+        let message = message.ok_or_else(|| {
+            Error::new(LITHE_ERR_TOO_SMALL, c"the message is larger than the buffer")
+        })?;
+        kind.put(kind_of(message.is_text()));
+        fill(buffer, capacity, &len, message.as_bytes())
     })
 }
 
@@ -383,11 +479,13 @@ pub extern "C" fn lithe_ws_queued(ws: lithe_ws_t) -> i64 {
 }
 
 /// Ends a WebSocket's handle. One that is still open is closed with 1000, after what is queued;
-/// threads that wait on it get CLOSED. Never blocks. Errors: BAD_HANDLE.
+/// threads that wait on it get CLOSED, and no more events come of it. Never blocks. Errors: BAD_HANDLE.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_ws_free(ws: lithe_ws_t) -> i32 {
     boundary(|| {
-        handle::remove::<WebSocket>(ws)?.sender.close(CloseCode::NORMAL, "");
+        let ws = handle::remove::<WebSocket>(ws)?;
+        ws.socket.report_to_nobody();
+        ws.sender.close(CloseCode::NORMAL, "");
         Ok(())
     })
 }

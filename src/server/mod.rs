@@ -163,6 +163,17 @@ impl Server {
     pub fn drain_blocking(&self, timeout: Duration) -> DrainReport {
         self.workers[0].handle.block_on(self.drain(timeout))
     }
+
+    /// Does what [`drain`](Server::drain) does in the background, and says when it is over.
+    #[cfg(feature = "ffi")]
+    pub(crate) fn begin_drain(&self, timeout: Duration, over: impl FnOnce() + Send + 'static) {
+        let worker = &self.workers[0].handle;
+        let drain = drain::drain(self.shared.clone(), worker.clone(), timeout);
+        worker.spawn(async {
+            drain.await;
+            over();
+        });
+    }
 }
 
 impl Drop for Server {

@@ -6,6 +6,8 @@ use bytes::Bytes;
 
 use super::queue::{Piece, Queue};
 use super::{Config, Event, Sse};
+#[cfg(feature = "ffi")]
+use crate::transport::events::{Host, Tag};
 
 /// An event stream and the sender that feeds it.
 ///
@@ -153,6 +155,18 @@ impl Sender {
     /// Bytes that wait to be sent; see [`Sender`] for what counts.
     pub fn queued_bytes(&self) -> usize {
         self.queue.queued_bytes()
+    }
+
+    /// From here on, what happens on the stream is told to the host.
+    #[cfg(feature = "ffi")]
+    pub(crate) fn report_to(&self, host: Arc<dyn Host>, tag: Tag) {
+        self.queue.report_to(host, tag);
+    }
+
+    /// The host wants to hear no more.
+    #[cfg(feature = "ffi")]
+    pub(crate) fn report_to_nobody(&self) {
+        self.queue.report_to_nobody();
     }
 
     /// Whether a sender waits for room.

@@ -1,5 +1,8 @@
 //! What the senders, the body and the server share of one event stream.
 
+#[cfg_attr(not(feature = "ffi"), allow(dead_code, reason = "for hosts behind the C ABI"))]
+mod events;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -9,6 +12,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::{Event, SendError};
+use crate::transport::events::{Announcement, Port};
 use crate::transport::{Outbox, Supervised};
 
 /// At most how many bytes the body hands on at once, so that one stream that lags behind does not
@@ -54,14 +58,18 @@ struct State {
     /// Events queued that the server has not counted yet.
     messages: u64,
     phase: Phase,
+    /// It was this side that has ended the stream.
+    ended_here: bool,
     /// Whether a sender waits for room.
     starved: bool,
     /// The body's task, while it waits for something to send. Taken by the first sender of a
     /// burst, so that the others need not wake it again.
     body: Option<Waker>,
+    /// What a host program is told of, if it wants to be.
+    port: Option<Box<Port>>,
 }
 
-pub(super) struct Queue {
+pub(crate) struct Queue {
     state: Mutex<State>,
     /// Tells blocked threads that there is room again or that the stream is closed.
     unblocked: Condvar,
@@ -77,8 +85,10 @@ impl Queue {
             handed_on: 0,
             messages: 0,
             phase: Phase::Open,
+            ended_here: false,
             starved: false,
             body: None,
+            port: None,
         };
         Queue {
             state: Mutex::new(state),
@@ -184,6 +194,9 @@ impl Queue {
         }
         if !state.outbox.has_room(piece.len()) {
             state.starved |= waits;
+            if let Some(port) = &mut state.port {
+                port.note_full();
+            }
             return Offer::Full(piece);
         }
         push_and_wake(state, piece);
@@ -218,13 +231,16 @@ impl Queue {
         if state.phase == Phase::Open {
             last_words(&mut state.outbox);
             state.phase = Phase::Closed;
+            state.ended_here = true;
             self.ended(state, true);
         }
     }
 
     fn ended(&self, mut state: MutexGuard<'_, State>, just_now: bool) {
         let body = state.body.take();
+        let announcement = state.announce_end();
         drop(state);
+        announcement.tell();
         if just_now {
             self.tell_senders();
         }
@@ -246,6 +262,7 @@ impl Queue {
         let mut state = self.lock();
         let taken = std::mem::take(&mut state.handed_on);
         let fed = state.settle(taken);
+        let announcement = if taken > 0 { state.announce_room() } else { Announcement::default() };
         let mut left_over = None;
         let poll = if state.phase == Phase::Aborted {
             Poll::Ready(Some(Err(Aborted)))
@@ -263,6 +280,7 @@ impl Queue {
         };
         drop(state);
         drop(left_over);
+        announcement.tell();
         if fed {
             self.tell_senders();
         }

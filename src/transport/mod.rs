@@ -2,6 +2,9 @@
 //! per-thread buffers, the byte stream below a protocol, and the contract by which a server
 //! watches over the streams that run on its connections.
 
+#[cfg(any(feature = "sse", feature = "ws"))]
+#[cfg_attr(not(feature = "ffi"), allow(dead_code, reason = "for hosts behind the C ABI"))]
+pub(crate) mod events;
 #[cfg(feature = "server")]
 mod http;
 #[cfg(any(feature = "sse", feature = "ws"))]

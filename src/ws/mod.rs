@@ -24,6 +24,8 @@ pub use config::Compression;
 pub use config::{Config, Origins};
 pub use message::{CloseCode, Closed, Message, RecvError, SendError};
 pub use prepared::Prepared;
+#[cfg(feature = "ffi")]
+pub(crate) use shared::Inbound;
 pub use socket::{Receiver, Sender, Socket};
 pub use tokio_tungstenite::tungstenite::Utf8Bytes;
 pub use upgrade::{UpgradeError, WebSocketUpgrade};

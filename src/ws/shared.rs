@@ -1,10 +1,12 @@
 //! What a connection's task and the handles to it share.
 
+#[cfg_attr(not(feature = "ffi"), allow(dead_code, reason = "for hosts behind the C ABI"))]
+mod events;
+mod inbound;
 mod receive;
 mod send;
 mod task;
 
-use std::collections::VecDeque;
 use std::ops::Deref;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::task::Waker;
@@ -16,11 +18,12 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding;
 #[cfg(feature = "deflate")]
 use super::codec::Deflater;
 use super::codec::{Encoder, Role};
-use super::{CloseCode, Closed, Config, Message, SendError};
+use super::{CloseCode, Closed, Config, SendError};
+use crate::transport::events::Port;
 use crate::transport::{Outbox, Supervised};
 
-/// What a queued message costs beside its payload, so that a flood of empty ones is bounded too.
-const MESSAGE_COST: usize = 64;
+pub(crate) use inbound::Inbound;
+
 /// The largest frame header of a server.
 const HEADER_COST: usize = 10;
 /// How many bytes of pongs may wait before the socket is no longer read.
@@ -38,8 +41,7 @@ pub(crate) struct Shared {
 }
 
 struct State {
-    inbound: VecDeque<Message>,
-    inbound_bytes: usize,
+    inbound: Inbound,
     /// Set while the socket is not read because `inbound` is full.
     read_paused: bool,
     reader: Option<Waker>,
@@ -67,6 +69,9 @@ struct State {
     /// `closing` is final.
     ended: bool,
     waiting_for_end: Waiting,
+
+    /// What a host program is told of, if it wants to be.
+    port: Option<Box<Port>>,
 }
 
 /// The tasks that wait for something; each takes its own away when it is done or has given up.
@@ -147,8 +152,7 @@ impl Shared {
         let encoder = Encoder::new(Role::Server);
         Arc::new(Shared {
             state: Mutex::new(State {
-                inbound: VecDeque::new(),
-                inbound_bytes: 0,
+                inbound: Inbound::default(),
                 read_paused: false,
                 reader: None,
                 blocked_readers: 0,
@@ -165,6 +169,7 @@ impl Shared {
                 closed_here: false,
                 ended: false,
                 waiting_for_end: Waiting::default(),
+                port: None,
             }),
             readable: Condvar::new(),
             writable: Condvar::new(),
@@ -189,11 +194,14 @@ impl Shared {
 }
 
 impl State {
-    fn admits(&self, len: usize) -> Result<(), SendError> {
+    fn admits(&mut self, len: usize) -> Result<(), SendError> {
         if self.closing.is_some() {
             return Err(SendError::Closed);
         }
         if !self.outbox.has_room(len + HEADER_COST) {
+            if let Some(port) = &mut self.port {
+                port.note_full();
+            }
             return Err(SendError::Full);
         }
         Ok(())

@@ -3,8 +3,10 @@ use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::shared::Shared;
+use super::shared::{Inbound, Shared};
 use super::{CloseCode, Closed, Message, Prepared, RecvError, SendError};
+#[cfg(feature = "ffi")]
+use crate::transport::events::{Host, Tag};
 
 /// A WebSocket: its [`Sender`] and its [`Receiver`] in one.
 ///
@@ -77,6 +79,29 @@ impl Socket {
     /// Another sender for this connection.
     pub fn sender(&self) -> Sender {
         self.sender.clone()
+    }
+
+    /// From here on, what happens on the connection is told to the host; nothing is received by
+    /// other means.
+    #[cfg(feature = "ffi")]
+    pub(crate) fn report_to(&self, host: Arc<dyn Host>, tag: Tag) {
+        self.sender.shared.report_to(host, tag);
+    }
+
+    /// The host wants to hear no more.
+    #[cfg(feature = "ffi")]
+    pub(crate) fn report_to_nobody(&self) {
+        self.sender.shared.report_to_nobody();
+    }
+
+    /// Waits until `take` finds something among the messages that have come in.
+    #[cfg(feature = "ffi")]
+    pub(crate) fn recv_blocking_with<R>(
+        &self,
+        timeout: Option<Duration>,
+        take: impl FnMut(&mut Inbound) -> Option<R>,
+    ) -> Result<R, RecvError> {
+        self.sender.shared.recv_blocking(timeout, take)
     }
 
     #[cfg(all(test, feature = "deflate"))]
@@ -256,7 +281,7 @@ impl Receiver {
     ///
     /// [`RecvError::Timeout`], [`RecvError::Closed`].
     pub fn recv_blocking(&self, timeout: Option<Duration>) -> Result<Message, RecvError> {
-        self.shared.recv_blocking(timeout)
+        self.shared.recv_blocking(timeout, Inbound::pop)
     }
 
     /// How the connection ended, once it has.

@@ -1,6 +1,9 @@
-//! Requests for a host program, which takes and answers them on threads of its own.
+//! What a host program takes out on threads of its own: requests, which it answers, and events of
+//! the connections that it has answered them with.
 
 mod serve;
+mod signal;
+mod wait;
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
@@ -9,12 +12,19 @@ use std::time::{Duration, Instant};
 
 use super::config::Config;
 use super::request::Request;
+use crate::transport::events::Listed;
+use signal::Signal;
+pub(crate) use wait::Happening;
 
-/// Where requests wait for the host. Bounded: when the host is too slow, the surplus is refused,
-/// so that clients come back later instead of waiting for nothing.
+/// Where requests and events wait for the host. Bounded: when the host is too slow, the surplus of
+/// requests is refused, so that clients come back later instead of waiting for nothing; and each
+/// connection is there once, whatever has happened on it.
 pub(crate) struct Inbox {
     state: Mutex<State>,
+    /// A request has come in.
     arrived: Condvar,
+    /// Anything has.
+    happened: Condvar,
     capacity: usize,
     /// How long the host may take to answer, from the arrival of the whole request.
     deadline: Duration,
@@ -25,7 +35,38 @@ pub(crate) struct Inbox {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Box<Request>>,
+    /// Threads that wait for a request.
+    takers: usize,
+    /// Connections on which something has happened.
+    listed: VecDeque<Listed>,
+    /// Threads that wait for anything to happen.
+    waiters: usize,
+    /// One of them is to be woken.
+    is_asleep: bool,
+    signal: Option<Signal>,
+    /// The host has asked to be woken.
+    woken: bool,
+    /// The host is to know that a drain is over.
+    drained: bool,
+    /// No more requests.
     closed: bool,
+    /// No more events either.
+    over: bool,
+}
+
+impl State {
+    /// Whether there is something to hand over.
+    fn has_happenings(&self) -> bool {
+        !self.waiting.is_empty() || !self.listed.is_empty() || self.drained
+    }
+
+    /// To be called after every change.
+    fn level(&mut self) {
+        let raised = self.has_happenings() || self.woken || self.over;
+        if let Some(signal) = &mut self.signal {
+            signal.set(raised);
+        }
+    }
 }
 
 /// Why [`Inbox::take`] has no request.
@@ -41,6 +82,7 @@ impl Inbox {
         Arc::new(Inbox {
             state: Mutex::default(),
             arrived: Condvar::new(),
+            happened: Condvar::new(),
             capacity: capacity.max(1),
             deadline,
             retry: Config::default().drain_retry,
@@ -57,21 +99,24 @@ impl Inbox {
                 return Err(TakeError::Closed);
             }
             while let Some(request) = state.waiting.pop_front() {
+                state.level();
                 if request.exchange.is_open() {
                     return Ok(request);
                 }
             }
-            state = match deadline {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Err(TakeError::Timeout);
+            }
+            state.takers += 1;
+            state = match left {
                 None => self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return Err(TakeError::Timeout);
-                    }
+                Some(left) => {
                     let waited = self.arrived.wait_timeout(state, left);
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
+            state.takers -= 1;
         }
     }
 
@@ -81,6 +126,7 @@ impl Inbox {
         let mut state = self.lock();
         state.closed = true;
         let unanswered = std::mem::take(&mut state.waiting);
+        state.level();
         drop(state);
         self.arrived.notify_all();
         drop(unanswered);
@@ -99,8 +145,16 @@ impl Inbox {
             }
         }
         state.waiting.push_back(request);
+        state.level();
+        let has_taker = state.takers > 0;
+        let sleeper = std::mem::take(&mut state.is_asleep);
         drop(state);
-        self.arrived.notify_one();
+        if has_taker {
+            self.arrived.notify_one();
+        }
+        if sleeper {
+            self.happened.notify_one();
+        }
         Ok(())
     }
 

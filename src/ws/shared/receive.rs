@@ -1,18 +1,18 @@
 //! The receiver's side: taking messages, and letting the socket be read again.
 
-use std::collections::VecDeque;
 use std::sync::MutexGuard;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::{MESSAGE_COST, Shared, State, wait};
+use super::inbound::Inbound;
+use super::{Shared, State, wait};
 use crate::ws::{Closed, Message, RecvError};
 
 impl Shared {
     pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         let mut state = self.lock();
-        if let Some(message) = state.inbound.pop_front() {
-            self.received(state, &message);
+        if let Some(message) = state.inbound.pop() {
+            self.received(state);
             return Poll::Ready(Some(message));
         }
         if state.closing.is_some() {
@@ -25,14 +25,19 @@ impl Shared {
         Poll::Pending
     }
 
-    pub(crate) fn recv_blocking(&self, timeout: Option<Duration>) -> Result<Message, RecvError> {
+    /// Waits until `take` finds something among the messages that have come in.
+    pub(crate) fn recv_blocking<R>(
+        &self,
+        timeout: Option<Duration>,
+        mut take: impl FnMut(&mut Inbound) -> Option<R>,
+    ) -> Result<R, RecvError> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut expired = false;
         let mut state = self.lock();
         loop {
-            if let Some(message) = state.inbound.pop_front() {
-                self.received(state, &message);
-                return Ok(message);
+            if let Some(taken) = take(&mut state.inbound) {
+                self.received(state);
+                return Ok(taken);
             }
             if let Some(closed) = &state.closing {
                 return Err(RecvError::Closed(Closed::clone(closed)));
@@ -46,19 +51,21 @@ impl Shared {
         }
     }
 
-    fn received(&self, mut state: MutexGuard<'_, State>, message: &Message) {
-        state.inbound_bytes -= message.len() + MESSAGE_COST;
-        if state.inbound.is_empty() {
-            state.inbound = VecDeque::new();
+    fn received(&self, mut state: MutexGuard<'_, State>) {
+        let task = self.read_on(&mut state);
+        drop(state);
+        if let Some(task) = task {
+            task.wake();
         }
-        if state.read_paused && state.inbound_bytes <= self.receive_queue / 2 {
+    }
+
+    /// Lets the socket be read again, if there is room; then the task is to be woken.
+    pub(super) fn read_on(&self, state: &mut State) -> Option<Waker> {
+        if state.read_paused && state.inbound.bytes() <= self.receive_queue / 2 {
             state.read_paused = false;
-            let task = state.schedule();
-            drop(state);
-            if let Some(task) = task {
-                task.wake();
-            }
+            return state.schedule();
         }
+        None
     }
 
     pub(crate) fn closed(&self) -> Option<Closed> {

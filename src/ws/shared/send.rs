@@ -1,6 +1,5 @@
 //! The senders' side: admission, compression, encoding, and waiting for room.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::MutexGuard;
@@ -9,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::inbound::Inbound;
 use super::{Shared, State, wait};
 use crate::transport::Outbox;
 use crate::ws::codec::close_reason;
@@ -161,8 +161,7 @@ impl Shared {
         let (code, reason) = (code.get(), reason.into());
         state.closing = Some(Box::new(Closed { code, reason, clean: false }));
         state.closed_here = true;
-        state.inbound = VecDeque::new();
-        state.inbound_bytes = 0;
+        state.inbound = Inbound::default();
         state.read_paused = false;
         let mut wakes = state.wake_all();
         wakes.1 = state.schedule();

@@ -6,20 +6,25 @@ use std::task::Waker;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_tungstenite::tungstenite::protocol::frame::coding;
 
-use super::{HEADER_COST, MAX_REPLIES, MESSAGE_COST, Shared, Signals, State};
+use super::{HEADER_COST, MAX_REPLIES, Shared, Signals, State};
 use crate::transport::WriteQueue;
+use crate::transport::events::Announcement;
 use crate::ws::Closed;
 use crate::ws::codec::Item;
 
 impl Shared {
     /// Bytes that were received and wait for the application.
     pub(crate) fn unread_bytes(&self) -> usize {
-        self.lock().inbound_bytes
+        self.lock().inbound.bytes()
     }
 
     /// Says which task to wake.
     pub(crate) fn attach(&self, task: &Waker) {
-        self.lock().task = Some(task.clone());
+        let mut state = self.lock();
+        state.task = Some(task.clone());
+        let announcement = state.announce_open();
+        drop(state);
+        announcement.tell();
     }
 
     /// Hands on what was received and answers pings. Messages count as read by nobody after this
@@ -33,8 +38,7 @@ impl Shared {
         for item in items.drain(..) {
             match item {
                 Item::Message(message) if !state.closed_here => {
-                    state.inbound_bytes += message.len() + MESSAGE_COST;
-                    state.inbound.push_back(message);
+                    state.inbound.push(message);
                 }
                 Item::Ping(payload) if state.closing.is_none() => {
                     state.replies += payload.len() + HEADER_COST;
@@ -44,7 +48,7 @@ impl Shared {
                 _ => {}
             }
         }
-        state.read_paused = state.inbound_bytes >= self.receive_queue;
+        state.read_paused = state.inbound.bytes() >= self.receive_queue;
         let arrived = state.inbound.len() - before;
         if arrived == 0 {
             return;
@@ -56,7 +60,9 @@ impl Shared {
             _ => state.reader.take(),
         };
         let blocked = state.blocked_readers;
+        let announcement = state.announce();
         drop(state);
+        announcement.tell();
         if let Some(reader) = reader {
             reader.wake();
         }
@@ -80,6 +86,7 @@ impl Shared {
         let mut state = self.lock();
         let mut wakes = Vec::new();
         let mut blocked = 0;
+        let mut announcement = Announcement::default();
         if written > 0 {
             state.outbox.written(written);
             // Others may see to it that the outbox itself is never empty.
@@ -90,18 +97,20 @@ impl Shared {
             if state.outbox.is_half_empty() {
                 blocked = state.blocked_senders;
                 wakes = state.waiting_senders.wakers().collect();
+                announcement = state.announce_room();
             }
         }
         unsent.take_from(&mut state.outbox);
         state.scheduled = false;
         let held_up = state.read_paused || state.replies > MAX_REPLIES;
         let signals = Signals {
-            room: if held_up { 0 } else { (self.receive_queue - state.inbound_bytes).max(4096) },
+            room: if held_up { 0 } else { (self.receive_queue - state.inbound.bytes()).max(4096) },
             abort: state.abort,
             closing: state.closing.is_some(),
             queued_messages: std::mem::take(&mut state.queued_messages),
         };
         drop(state);
+        announcement.tell();
         if blocked > 0 {
             self.writable.notify_all();
         }
@@ -151,7 +160,9 @@ impl Shared {
         }
         let mut wakes = state.wake_all();
         wakes.0.extend(state.waiting_for_end.wakers());
+        let announcement = state.announce();
         drop(state);
+        announcement.tell();
         self.readable.notify_all();
         self.writable.notify_all();
         wakes.wake();

@@ -1,0 +1,170 @@
+//! The host's side of events: taking what has happened on any connection in batches.
+
+use std::sync::{MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{Inbox, Signal, State, TakeError};
+use crate::server::request::Request;
+use crate::transport::events::{Batch, Event, Host, Listed, Tag};
+
+/// What a host is told.
+pub(crate) enum Happening {
+    /// A request has come in.
+    Request(Box<Request>),
+    /// Something has happened on a connection that the host has answered a request with.
+    Event(Tag, Event),
+    /// A drain that was begun is over.
+    Drained,
+}
+
+impl Inbox {
+    /// Waits until something has happened, and hands over as much as there is room for. Returns
+    /// how much: nothing when the time is over, or when the host was woken for something else.
+    ///
+    /// Requests and events alternate when there are more than there is room for.
+    pub(crate) fn wait(
+        &self,
+        room: usize,
+        timeout: Option<Duration>,
+        put: &mut dyn FnMut(Happening),
+    ) -> Result<usize, TakeError> {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        loop {
+            let mut state = self.lock();
+            while !state.has_happenings() {
+                if std::mem::take(&mut state.woken) {
+                    state.level();
+                    return Ok(0);
+                }
+                if state.over {
+                    return Err(TakeError::Closed);
+                }
+                state.waiters += 1;
+                state.is_asleep = true;
+                let mut expired = false;
+                match deadline {
+                    None => {
+                        let waited = self.happened.wait(state);
+                        state = waited.unwrap_or_else(PoisonError::into_inner);
+                    }
+                    Some(deadline) => {
+                        let left = deadline.saturating_duration_since(Instant::now());
+                        if !left.is_zero() {
+                            let waited = self.happened.wait_timeout(state, left);
+                            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                        }
+                        expired = Instant::now() >= deadline;
+                    }
+                }
+                state.waiters -= 1;
+                // Whoever comes next wakes another one.
+                state.is_asleep = state.waiters > 0;
+                if expired && !state.has_happenings() {
+                    state.woken = false;
+                    state.level();
+                    return if state.over { Err(TakeError::Closed) } else { Ok(0) };
+                }
+            }
+            state.woken = false;
+            let taken = self.hand_over(state, room, put);
+            if taken > 0 {
+                return Ok(taken);
+            }
+        }
+    }
+
+    fn hand_over(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        room: usize,
+        put: &mut dyn FnMut(Happening),
+    ) -> usize {
+        let mut left = room;
+        if std::mem::take(&mut state.drained) {
+            put(Happening::Drained);
+            left -= 1;
+        }
+        let share = if state.listed.is_empty() { left } else { left.div_ceil(2) };
+        let mut requests = Vec::new();
+        while requests.len() < share
+            && let Some(request) = state.waiting.pop_front()
+        {
+            if request.exchange.is_open() {
+                requests.push(request);
+            }
+        }
+        let sources = state.listed.len().min(left - requests.len());
+        let sources: Vec<_> = state.listed.drain(..sources).collect();
+        state.level();
+        // There is more than this thread can take.
+        let sleeper = state.has_happenings() && std::mem::take(&mut state.is_asleep);
+        drop(state);
+        if sleeper {
+            self.happened.notify_one();
+        }
+        left -= requests.len();
+        for request in requests {
+            put(Happening::Request(request));
+        }
+        let mut unfinished = Vec::new();
+        for Listed { source, tag } in sources {
+            let mut batch =
+                Batch { room: left, tag, put: &mut |tag, event| put(Happening::Event(tag, event)) };
+            if batch.is_full() || source.hand_over(&mut batch) {
+                unfinished.push(Listed { source, tag });
+            }
+            left = batch.room;
+        }
+        if !unfinished.is_empty() {
+            // Behind the others: everyone has a turn.
+            self.change(|state| state.listed.extend(unfinished));
+        }
+        room - left
+    }
+
+    /// Makes one call of [`wait`](Self::wait) return: the one that is blocked, or the next.
+    pub(crate) fn wake(&self) {
+        self.change(|state| state.woken = true);
+    }
+
+    /// Tells the host that a drain is over.
+    pub(crate) fn drained(&self) {
+        self.change(|state| state.drained = true);
+    }
+
+    /// Nothing will happen any more.
+    pub(crate) fn finish(&self) {
+        self.change(|state| state.over = true);
+        self.happened.notify_all();
+    }
+
+    /// A file descriptor that can be read while [`wait`](Self::wait) would not block. It belongs
+    /// to the inbox.
+    #[cfg(unix)]
+    pub(crate) fn event_fd(&self) -> std::io::Result<std::os::fd::RawFd> {
+        let mut state = self.lock();
+        if state.signal.is_none() {
+            state.signal = Some(Signal::new()?);
+            state.level();
+        }
+        Ok(state.signal.as_ref().map_or(-1, Signal::fd))
+    }
+
+    /// Changes the state, and wakes a thread that waits for that.
+    pub(super) fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        change(&mut state);
+        state.level();
+        let sleeper = std::mem::take(&mut state.is_asleep);
+        drop(state);
+        if sleeper {
+            self.happened.notify_one();
+        }
+    }
+}
+
+impl Host for Inbox {
+    fn enlist(&self, source: Listed) {
+        self.change(|state| state.listed.push_back(source));
+    }
+}

@@ -1,0 +1,59 @@
+//! The stream as a source of events for a host program.
+
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+
+use super::{Phase, Queue, State};
+use crate::transport::events::{Announcement, Batch, Event, Host, Port, Source, Tag};
+
+impl Queue {
+    /// From here on, what happens on the stream is told to the host.
+    pub(in crate::sse) fn report_to(self: &Arc<Self>, host: Arc<dyn Host>, tag: Tag) {
+        let source: Weak<Self> = Arc::downgrade(self);
+        let mut port = Port::new(host, source, tag);
+        let mut state = self.lock();
+        let announcement = match state.phase {
+            Phase::Open => Announcement::default(),
+            _ => port.announce(),
+        };
+        state.port = Some(port);
+        drop(state);
+        announcement.tell();
+    }
+
+    /// The host wants to hear no more.
+    pub(in crate::sse) fn report_to_nobody(&self) {
+        let port = self.lock().port.take();
+        drop(port);
+    }
+}
+
+impl State {
+    /// Bytes have left the queue: there may be room for those who were told that there is none.
+    pub(super) fn announce_room(&mut self) -> Announcement {
+        let room = self.outbox.is_half_empty();
+        let port = self.port.as_mut().filter(|_| room);
+        port.map(|port| port.announce_room()).unwrap_or_default()
+    }
+
+    pub(super) fn announce_end(&mut self) -> Announcement {
+        self.port.as_mut().map(|port| port.announce()).unwrap_or_default()
+    }
+}
+
+impl Source for Queue {
+    fn hand_over(&self, batch: &mut Batch<'_>) -> bool {
+        let mut state = self.lock();
+        let State { phase, ended_here, port, .. } = &mut *state;
+        let Some(port) = port else { return false };
+        let clean = *ended_here;
+        let end = (*phase != Phase::Open).then_some(|| Event::Closed {
+            code: 0,
+            reason: Bytes::new(),
+            clean,
+        });
+        let more = port.hand_over(batch, || None, end);
+        port.stay_listed(more)
+    }
+}

@@ -1,0 +1,70 @@
+//! The connection as a source of events for a host program.
+
+use std::sync::{Arc, Weak};
+
+use super::{Shared, State};
+use crate::transport::events::{Announcement, Batch, Event, Host, Port, Source, Tag};
+
+impl Shared {
+    /// From here on, what happens on the connection is told to the host.
+    pub(crate) fn report_to(self: &Arc<Self>, host: Arc<dyn Host>, tag: Tag) {
+        let source: Weak<Self> = Arc::downgrade(self);
+        let mut port = Port::new(host, source, tag);
+        let mut state = self.lock();
+        // The task has attached itself when the handshake was finished.
+        let happened = !state.inbound.is_empty() || state.ended;
+        let announcement = match &state.task {
+            Some(_) => port.announce_open(),
+            None if happened => port.announce(),
+            None => Announcement::default(),
+        };
+        state.port = Some(port);
+        drop(state);
+        announcement.tell();
+    }
+
+    /// The host wants to hear no more.
+    pub(crate) fn report_to_nobody(&self) {
+        let port = self.lock().port.take();
+        drop(port);
+    }
+}
+
+impl State {
+    /// Something has happened that a host may want to know.
+    pub(super) fn announce(&mut self) -> Announcement {
+        self.port.as_mut().map(|port| port.announce()).unwrap_or_default()
+    }
+
+    pub(super) fn announce_open(&mut self) -> Announcement {
+        self.port.as_mut().map(|port| port.announce_open()).unwrap_or_default()
+    }
+
+    pub(super) fn announce_room(&mut self) -> Announcement {
+        self.port.as_mut().map(|port| port.announce_room()).unwrap_or_default()
+    }
+}
+
+impl Source for Shared {
+    fn hand_over(&self, batch: &mut Batch<'_>) -> bool {
+        let mut state = self.lock();
+        let State { port, inbound, closing, ended, .. } = &mut *state;
+        let Some(port) = port else { return false };
+        let next = || {
+            let message = inbound.pop()?;
+            Some(Event::Message { text: message.is_text(), payload: message.into_bytes() })
+        };
+        let end = closing.as_deref().filter(|_| *ended).map(|closed| {
+            let (code, reason) = (closed.code, closed.reason.clone().into());
+            move || Event::Closed { code, reason, clean: closed.clean }
+        });
+        let more = port.hand_over(batch, next, end) || !inbound.is_empty();
+        let more = port.stay_listed(more);
+        let task = self.read_on(&mut state);
+        drop(state);
+        if let Some(task) = task {
+            task.wake();
+        }
+        more
+    }
+}
