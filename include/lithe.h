@@ -76,13 +76,13 @@
 
 /** Initializes a lithe_ws_options_t with the defaults. */
 #define LITHE_WS_OPTIONS_INIT \
-    { sizeof(lithe_ws_options_t), NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(lithe_ws_options_t), NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /** Initializes a lithe_ws_close_info_t. */
 #define LITHE_WS_CLOSE_INFO_INIT { sizeof(lithe_ws_close_info_t), 0, 0, { NULL, 0 } }
 
 /** Initializes a lithe_sse_options_t with the defaults. */
-#define LITHE_SSE_OPTIONS_INIT { sizeof(lithe_sse_options_t), 0, 0, 0 }
+#define LITHE_SSE_OPTIONS_INIT { sizeof(lithe_sse_options_t), 0, 0, 0, 0, 0 }
 
 /** Initializes a lithe_sse_event_t without any fields. */
 #define LITHE_SSE_EVENT_INIT \
@@ -353,6 +353,46 @@ typedef struct lithe_drain_report_t {
 } lithe_drain_report_t;
 
 /**
+ * What has happened: LITHE_EVENT_REQUEST and so on.
+ */
+typedef int32_t lithe_event_kind;
+
+/**
+ * Something that has happened.
+ */
+typedef struct lithe_event_t {
+    /**
+     * LITHE_EVENT_REQUEST and so on. A program passes over kinds that it does not know.
+     */
+    lithe_event_kind kind;
+    /**
+     * Of LITHE_EVENT_CLOSED: the close code, else 0.
+     */
+    int32_t code;
+    /**
+     * Of LITHE_EVENT_CLOSED: whether the end was clean, else 0.
+     */
+    int32_t clean;
+    /**
+     * 0.
+     */
+    int32_t reserved;
+    /**
+     * What it has happened to, a handle of the kind that the kind of event says.
+     */
+    uint64_t handle;
+    /**
+     * The host's own number for it: `user_data` of the options that it was accepted or opened
+     * with.
+     */
+    uint64_t user_data;
+    /**
+     * Of LITHE_EVENT_MESSAGE: the message. Of LITHE_EVENT_CLOSED: the reason, as text. Else empty.
+     */
+    struct lithe_message_t message;
+} lithe_event_t;
+
+/**
  * A header of a request or response: its name and its value.
  */
 typedef struct lithe_header_t {
@@ -432,6 +472,15 @@ typedef struct lithe_ws_options_t {
      * LITHE_COMPRESSION_OFF or LITHE_COMPRESSION_AUTO. Default: off.
      */
     lithe_compression compression;
+    /**
+     * 1: what happens on the WebSocket comes out of lithe_server_wait, and lithe_ws_receive is
+     * not for it. Default: 0.
+     */
+    int32_t events;
+    /**
+     * The host's own number for the WebSocket, which its events bear.
+     */
+    uint64_t user_data;
 } lithe_ws_options_t;
 
 /**
@@ -485,6 +534,15 @@ typedef struct lithe_sse_options_t {
      * few seconds.
      */
     int32_t retry_ms;
+    /**
+     * 1: what happens on the stream, which is its end and room in its queue, comes out of
+     * lithe_server_wait. Default: 0.
+     */
+    int32_t events;
+    /**
+     * The host's own number for the stream, which its events bear.
+     */
+    uint64_t user_data;
 } lithe_sse_options_t;
 
 /**
@@ -564,6 +622,39 @@ typedef struct lithe_sse_event_t {
  * A message of bytes.
  */
 #define LITHE_BINARY 2
+
+/**
+ * A request has come in: `handle` is a lithe_request_t, which the host answers and frees.
+ */
+#define LITHE_EVENT_REQUEST 1
+
+/**
+ * A WebSocket has finished its handshake: `handle` is the lithe_ws_t, as in the events below.
+ */
+#define LITHE_EVENT_OPEN 2
+
+/**
+ * A message has come in: `message`, which belongs to the host.
+ */
+#define LITHE_EVENT_MESSAGE 3
+
+/**
+ * There is room again: a send was told FULL, and since then the send queue has fallen to half.
+ */
+#define LITHE_EVENT_WRITABLE 4
+
+/**
+ * A WebSocket or event stream has ended: its last event, whichever side has ended it. Of a
+ * WebSocket `code` is the close code, `clean` is 1 when both sides have said that they close, and
+ * `message` is the reason (see lithe_ws_close_info_t); of an event stream `clean` is 1 when the
+ * server has ended it, 0 when the client has gone. The handle is still to be freed.
+ */
+#define LITHE_EVENT_CLOSED 5
+
+/**
+ * A drain that lithe_server_begin_drain has begun is over: `handle` is the lithe_server_t.
+ */
+#define LITHE_EVENT_DRAINED 6
 
 /**
  * Messages are not compressed. The default: compression costs time, and secrets beside text that
@@ -664,8 +755,8 @@ int32_t lithe_server_accept(lithe_server_t server, lithe_request_t *request, int
  * streams with a time to come back after, closes WebSockets with 1001, and waits up to
  * `timeout_ms` for the clients and the host to be done; then it cuts the rest.
  *
- * Requests that came in before still reach lithe_server_accept meanwhile, so the threads that
- * call it go on until it says SHUTTING_DOWN. `report` may be NULL. Blocks. Errors: BAD_HANDLE,
+ * Requests that came in before still reach lithe_server_accept or lithe_server_wait meanwhile, so
+ * the threads that call them go on until they say SHUTTING_DOWN. `report` may be NULL. Blocks. Errors: BAD_HANDLE,
  * BAD_ARGUMENT, SHUTTING_DOWN when the server is stopped already.
  */
 int32_t lithe_server_drain(lithe_server_t server,
@@ -673,9 +764,19 @@ int32_t lithe_server_drain(lithe_server_t server,
                            struct lithe_drain_report_t *report);
 
 /**
+ * Begins what lithe_server_drain does, and returns at once: the end of it is the event
+ * LITHE_EVENT_DRAINED of lithe_server_wait, after which lithe_server_drain returns the report
+ * without waiting, and stops the server. For a program with one thread, which has to take the
+ * events of the connections meanwhile.
+ *
+ * Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, SHUTTING_DOWN when the server is stopped already.
+ */
+int32_t lithe_server_begin_drain(lithe_server_t server, int32_t timeout_ms);
+
+/**
  * Stops a server at once: cuts its connections and ends its threads. Whoever is blocked in
  * lithe_server_accept gets SHUTTING_DOWN, as does every later call of it; whoever is blocked on
- * a connection gets CLOSED. Does nothing when the server is stopped already.
+ * a connection gets CLOSED; lithe_server_wait gives the events that are left. Does nothing when the server is stopped already.
  *
  * The handle stays valid until lithe_server_free. Blocks until the threads have ended. Errors:
  * BAD_HANDLE.
@@ -688,6 +789,52 @@ int32_t lithe_server_stop(lithe_server_t server);
  * Blocks until the threads have ended. Errors: BAD_HANDLE.
  */
 int32_t lithe_server_free(lithe_server_t server);
+
+/**
+ * Waits until something has happened on the server or any of its connections, for `timeout_ms` at
+ * most, and takes as much of it as there is, up to `capacity` events, in one call. Returns how
+ * many events `events`, an array of `capacity` structs, was filled with: 0 when the time is over,
+ * or when lithe_server_wake was called.
+ *
+ * Events come of connections that were accepted or opened with `events` set to 1 in their
+ * options, and of each in the order in which they have happened; every such connection ends with
+ * one LITHE_EVENT_CLOSED, unless its handle is freed before. A request comes as an event, or out
+ * of lithe_server_accept, whichever is called first.
+ *
+ * A host that is slow here slows its peers down, and costs no memory: what has happened waits in
+ * the queues of the connections. The messages in the events belong to the host until
+ * lithe_event_free, or lithe_message_free for each. Several threads may wait; each event goes to
+ * one of them. Blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, SHUTTING_DOWN when the server is stopped
+ * and every event from before was taken.
+ */
+int32_t lithe_server_wait(lithe_server_t server,
+                          struct lithe_event_t *events,
+                          size_t capacity,
+                          int32_t timeout_ms);
+
+/**
+ * Makes a thread that is blocked in lithe_server_wait return, or else the next call of it, with
+ * what events there are, or none. For a thread that has something for the thread with the events
+ * to do. May be called on any thread. Never blocks. Errors: BAD_HANDLE.
+ */
+int32_t lithe_server_wake(lithe_server_t server);
+
+/**
+ * A file descriptor that can be read, as poll, epoll and kqueue say it, while lithe_server_wait
+ * has something to return: for a loop that waits for other things too. It is level-triggered:
+ * whoever leaves events where they are is told again. Only lithe_server_wait makes it unreadable;
+ * nothing is to be read from it, or written to it.
+ *
+ * It belongs to the server, and is closed by lithe_server_free. Never blocks. Errors: BAD_HANDLE,
+ * IO when there are no more file descriptors.
+ */
+int lithe_server_event_fd(lithe_server_t server);
+
+/**
+ * Gives the messages of `count` events back, as lithe_message_free does: those whose message was
+ * freed or moved out, and made empty, are left as they are. NULL does nothing. Never blocks.
+ */
+void lithe_event_free(struct lithe_event_t *events, size_t count);
 
 /**
  * The request's method, such as "GET".
@@ -839,10 +986,38 @@ int32_t lithe_ws_protocol(lithe_ws_t ws, struct lithe_string_t *protocol);
  *
  * The message belongs to the host until lithe_message_free. What was in `*message` is overwritten,
  * not freed; on an error it is empty. Several threads may wait; each message goes to one of them.
- * Blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, TIMEOUT, CLOSED when the connection has ended and every
- * message from before was received, or this side has closed it (see lithe_ws_close_info).
+ * Blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, TIMEOUT, WRONG_STATE when the messages come as events,
+ * CLOSED when the connection has ended and every message from before was received, or this side
+ * has closed it (see lithe_ws_close_info).
  */
 int32_t lithe_ws_receive(lithe_ws_t ws, struct lithe_message_t *message, int32_t timeout_ms);
+
+/**
+ * Waits for messages, for `timeout_ms` at most, and takes as many as there are, up to `capacity`,
+ * in one call. Returns how many, which is at least 1.
+ *
+ * `messages` is an array of `capacity` structs, of which that many are filled; each belongs to the
+ * host until lithe_message_free. Otherwise it is lithe_ws_receive.
+ */
+int32_t lithe_ws_receive_many(lithe_ws_t ws,
+                              struct lithe_message_t *messages,
+                              size_t capacity,
+                              int32_t timeout_ms);
+
+/**
+ * Waits for the next message, for `timeout_ms` at most, and copies it to `buffer`, which has room
+ * for `capacity` bytes. `*kind` is LITHE_TEXT or LITHE_BINARY, `*len` the length in bytes.
+ *
+ * A message that is larger than the buffer stays for the next call: the error is TOO_SMALL, `*len`
+ * says how much room it needs. Otherwise it is lithe_ws_receive. Blocks. Errors: BAD_HANDLE,
+ * BAD_ARGUMENT, TIMEOUT, TOO_SMALL, WRONG_STATE, CLOSED.
+ */
+int32_t lithe_ws_receive_into(lithe_ws_t ws,
+                              void *buffer,
+                              size_t capacity,
+                              lithe_message_kind *kind,
+                              size_t *len,
+                              int32_t timeout_ms);
 
 /**
  * Sends a message: `kind` is LITHE_TEXT, for UTF-8, or LITHE_BINARY. The data is copied. Success
@@ -895,7 +1070,7 @@ int64_t lithe_ws_queued(lithe_ws_t ws);
 
 /**
  * Ends a WebSocket's handle. One that is still open is closed with 1000, after what is queued;
- * threads that wait on it get CLOSED. Never blocks. Errors: BAD_HANDLE.
+ * threads that wait on it get CLOSED, and no more events come of it. Never blocks. Errors: BAD_HANDLE.
  */
 int32_t lithe_ws_free(lithe_ws_t ws);
 
@@ -954,7 +1129,7 @@ int64_t lithe_sse_queued(lithe_sse_t sse);
 
 /**
  * Ends an event stream's handle. One that is still open is ended after what is queued; threads
- * that wait on it get CLOSED. Never blocks. Errors: BAD_HANDLE.
+ * that wait on it get CLOSED, and no more events come of it. Never blocks. Errors: BAD_HANDLE.
  */
 int32_t lithe_sse_free(lithe_sse_t sse);
 

@@ -19,7 +19,8 @@ extern const struct entry every_function[];
  * The calling conventions of C let a function ignore arguments. */
 typedef int32_t (*with_nothing)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
 
-static const char *const work_in_children[] = { "lithe_abi_version", "lithe_last_error",
+static const char *const work_in_children[] = { "lithe_abi_version", "lithe_event_free",
+                                                "lithe_last_error",
                                                 "lithe_message_free", "lithe_strerror",
                                                 "lithe_version" };
 
