@@ -13,8 +13,9 @@ mod header {
     use std::path::{Path, PathBuf};
 
     /// The sources that the header is made of, in the order of a manual.
-    const SOURCES: [&str; 10] = [
+    const SOURCES: [&str; 11] = [
         "version", "error", "convert", "log", "message", "server", "event", "request", "ws", "sse",
+        "buffer",
     ];
 
     /// Writes the header to cargo's output directory, for a test to compare with the one that is

@@ -14,10 +14,10 @@
  *     }
  *     lithe_server_free(server);
  *
- * Handles. Servers, requests, WebSockets and event streams are named by 64-bit numbers, which are
- * never 0. Each is ended once by the lithe_..._free of its kind, which also ends what it names. A
- * handle that was freed, is of another kind or never existed is told from a good one: using it is
- * LITHE_ERR_BAD_HANDLE, and nothing worse.
+ * Handles. Servers, requests, WebSockets, event streams and the like are named by 64-bit numbers,
+ * which are never 0. Each is ended once by the lithe_..._free of its kind, which also ends what it
+ * names. A handle that was freed, is of another kind or never existed is told from a good one:
+ * using it is LITHE_ERR_BAD_HANDLE, and nothing worse.
  *
  * Errors. A function that can fail returns LITHE_OK, which is 0, or one of the negative LITHE_ERR_
  * codes; one that counts returns a number that is not negative, or such a code. lithe_strerror
@@ -584,6 +584,11 @@ typedef struct lithe_sse_event_t {
 } lithe_sse_event_t;
 
 /**
+ * A message for many WebSockets: lithe_buffer_create gives it, lithe_buffer_free takes it back.
+ */
+typedef uint64_t lithe_buffer_t;
+
+/**
  * Nothing.
  */
 #define LITHE_LOG_OFF 0
@@ -1146,6 +1151,59 @@ int32_t lithe_sse_format(const struct lithe_sse_event_t *event,
                          void *buffer,
                          size_t capacity,
                          size_t *len);
+
+/**
+ * Makes a message that can be sent to any number of WebSockets, and is encoded only once for all
+ * of them, or once for each way of compression that their clients have agreed to. `kind` is
+ * LITHE_TEXT, for UTF-8, or LITHE_BINARY. The data is copied.
+ *
+ * On an error `*buffer` is 0. Never blocks. Errors: BAD_ARGUMENT, NOT_UTF8, TOO_LARGE.
+ */
+int32_t lithe_buffer_create(lithe_message_kind kind,
+                            const void *data,
+                            size_t len,
+                            lithe_buffer_t *buffer);
+
+/**
+ * Ends a buffer's handle. The message itself lives on in the send queues that hold it. Never
+ * blocks. Errors: BAD_HANDLE.
+ */
+int32_t lithe_buffer_free(lithe_buffer_t buffer);
+
+/**
+ * Sends the message in a buffer, which is shared with the send queue and not copied.
+ *
+ * Blocks while the send queue is full, for `timeout_ms` at most, like lithe_ws_send. Errors:
+ * BAD_HANDLE, for either, BAD_ARGUMENT, CLOSED, TIMEOUT, or FULL when `timeout_ms` is 0.
+ */
+int32_t lithe_ws_send_buffer(lithe_ws_t ws, lithe_buffer_t buffer, int32_t timeout_ms);
+
+/**
+ * Sends the message in a buffer on `count` WebSockets, and returns how many have taken it. Whoever
+ * has no room in its send queue, because its client is slow, misses it.
+ *
+ * What came of each goes to `results`, an array with `count` places, or NULL: LITHE_OK,
+ * LITHE_ERR_FULL, LITHE_ERR_CLOSED or LITHE_ERR_BAD_HANDLE. When the call itself fails nothing
+ * goes there, and nothing is sent. Never blocks. Errors: BAD_HANDLE for the buffer, BAD_ARGUMENT.
+ */
+int32_t lithe_ws_send_many(const lithe_ws_t *ws,
+                           size_t count,
+                           lithe_buffer_t buffer,
+                           int32_t *results);
+
+/**
+ * Sends an event on `count` event streams, and returns how many have taken it. It is encoded only
+ * once. Whoever has no room in its send queue, because its client is slow, misses it.
+ *
+ * What came of each goes to `results`, an array with `count` places, or NULL: LITHE_OK,
+ * LITHE_ERR_FULL, LITHE_ERR_CLOSED or LITHE_ERR_BAD_HANDLE. When the call itself fails nothing
+ * goes there, and nothing is sent. Never blocks. Errors: BAD_ARGUMENT (such as a line end in the
+ * name or id), NOT_UTF8.
+ */
+int32_t lithe_sse_send_many(const lithe_sse_t *sse,
+                            size_t count,
+                            const struct lithe_sse_event_t *event,
+                            int32_t *results);
 
 #ifdef __cplusplus
 }  // extern "C"

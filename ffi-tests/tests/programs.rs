@@ -39,6 +39,7 @@ macro_rules! programs {
 }
 
 programs! {
+    buffers
     event_batch
     events
     format

@@ -80,7 +80,6 @@ impl Error {
         Error { code, message: Cow::Owned(CString::new(message).unwrap_or_default()) }
     }
 
-    #[cfg(test)]
     pub(super) fn code(&self) -> i32 {
         self.code
     }

@@ -26,6 +26,7 @@ pub(super) enum Kind {
     Request = 2,
     WebSocket = 3,
     EventStream = 4,
+    Buffer = 5,
 }
 
 /// An object that a host can hold a handle to.

@@ -8,6 +8,7 @@
 #![allow(non_camel_case_types, unreachable_pub)]
 
 mod block_on;
+mod buffer;
 mod convert;
 mod error;
 mod event;

@@ -72,8 +72,8 @@ unsafe impl Versioned for lithe_sse_event_t {
 }
 
 /// What a handle names.
-struct EventStream {
-    sender: Sender,
+pub(super) struct EventStream {
+    pub(super) sender: Sender,
 }
 
 impl Object for EventStream {
@@ -92,11 +92,15 @@ impl EventStream {
         } else {
             self.sender.send_blocking(event, timeout.duration())
         };
-        sent.map_err(|error| match error {
-            SendError::Closed => Error::new(LITHE_ERR_CLOSED, c"the event stream is closed"),
-            SendError::Full => Error::new(LITHE_ERR_FULL, c"the send queue is full"),
-            _ => Error::new(LITHE_ERR_TIMEOUT, c"the send queue stayed full"),
-        })
+        sent.map_err(send_error)
+    }
+}
+
+pub(super) fn send_error(error: SendError) -> Error {
+    match error {
+        SendError::Closed => Error::new(LITHE_ERR_CLOSED, c"the event stream is closed"),
+        SendError::Full => Error::new(LITHE_ERR_FULL, c"the send queue is full"),
+        _ => Error::new(LITHE_ERR_TIMEOUT, c"the send queue stayed full"),
     }
 }
 
@@ -119,7 +123,7 @@ impl lithe_sse_options_t {
 }
 
 impl lithe_sse_event_t {
-    fn event(&self) -> Result<Event, Error> {
+    pub(super) fn event(&self) -> Result<Event, Error> {
         let text = |text: lithe_string_t| text_in(text.ptr, text.len);
         let mut event = match text(self.comment)? {
             Some(comment) => Event::comment(comment),

@@ -106,9 +106,9 @@ unsafe impl Versioned for lithe_ws_close_info_t {
 const MAX_REASON: usize = 123;
 
 /// What a handle names.
-struct WebSocket {
+pub(super) struct WebSocket {
     socket: Socket,
-    sender: Sender,
+    pub(super) sender: Sender,
     protocol: CString,
     /// Texts that the host may hold on to.
     reason: OnceLock<CString>,
@@ -155,11 +155,7 @@ impl WebSocket {
         } else {
             self.sender.send_copy_blocking(text, payload, timeout.duration())
         };
-        sent.map_err(|error| match error {
-            SendError::Closed => closed(),
-            SendError::Full => Error::new(LITHE_ERR_FULL, c"the send queue is full"),
-            _ => Error::new(LITHE_ERR_TIMEOUT, c"the send queue stayed full"),
-        })
+        sent.map_err(send_error)
     }
 
     fn close_info(&self, closed: Closed) -> lithe_ws_close_info_t {
@@ -173,6 +169,14 @@ impl WebSocket {
             clean: closed.clean.into(),
             reason: lithe_string_t::new(reason),
         }
+    }
+}
+
+pub(super) fn send_error(error: SendError) -> Error {
+    match error {
+        SendError::Closed => closed(),
+        SendError::Full => Error::new(LITHE_ERR_FULL, c"the send queue is full"),
+        _ => Error::new(LITHE_ERR_TIMEOUT, c"the send queue stayed full"),
     }
 }
 

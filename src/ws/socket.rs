@@ -208,6 +208,16 @@ impl Sender {
         self.shared.try_send_prepared(message)
     }
 
+    /// Like [`send_blocking`](Self::send_blocking), for a message that is sent to many connections.
+    pub fn send_prepared_blocking(
+        &self,
+        message: &Prepared,
+        timeout: Option<Duration>,
+    ) -> Result<(), SendError> {
+        let send = || self.shared.try_send_prepared(message);
+        self.shared.send_blocking(message.message().len(), timeout, send)
+    }
+
     /// Starts the close handshake (RFC 6455 §7.1.2) after what is queued; a reason over 123 bytes
     /// is cut. Nothing can be sent or received afterwards. Does nothing when the connection is
     /// closed already.
