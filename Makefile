@@ -66,6 +66,8 @@ bench: $(TARGET)/c/echo ## Measure echo, fan-out and memory beside a bare TCP ec
 	$(CARGO) build --release --locked --package lithe-bench
 	$(TARGET)/release/lithe-bench $(BENCH)
 
+include packaging/install.mk
+
 .PHONY: autobahn
 autobahn: ## Run the Autobahn conformance suite, all 517 cases (needs root and debootstrap)
 	scripts/autobahn/run.sh

@@ -1,9 +1,37 @@
-//! Generates the C header from `src/ffi`, for the feature `ffi`.
+//! Generates the C header from `src/ffi`, and names the shared library, for the feature `ffi`.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     #[cfg(feature = "ffi")]
-    header::generate();
+    {
+        header::generate();
+        shared_library::name();
+    }
+}
+
+#[cfg(feature = "ffi")]
+mod shared_library {
+    use std::{env, fs};
+
+    /// Gives the shared library the name that programs ask for when they start: it holds the
+    /// version of the ABI, so that a system may have several, and each program gets its own.
+    pub(super) fn name() {
+        let target = |key: &str| env::var(format!("CARGO_CFG_TARGET_{key}")).unwrap_or_default();
+        let abi = abi_version();
+        let argument = match (target("FAMILY").as_str(), target("VENDOR").as_str()) {
+            (_, "apple") => format!("-Wl,-install_name,@rpath/liblithe.{abi}.dylib"),
+            ("unix", _) => format!("-Wl,-soname,liblithe.so.{abi}"),
+            _ => return,
+        };
+        println!("cargo::rustc-cdylib-link-arg={argument}");
+    }
+
+    /// What `LITHE_ABI_VERSION` is.
+    fn abi_version() -> u32 {
+        let source = fs::read_to_string("src/ffi/version.rs").expect("a file of the package");
+        let (_, value) = source.split_once("LITHE_ABI_VERSION: i32 = ").expect("the constant");
+        value.split(';').next().and_then(|value| value.parse().ok()).expect("a number")
+    }
 }
 
 #[cfg(feature = "ffi")]

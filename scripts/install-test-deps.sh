@@ -28,6 +28,8 @@ need nginx nginx
 need caddy caddy
 need g++ g++
 need clang clang
+need cmake cmake
+need pkg-config pkg-config pkgconf
 
 [ -n "$missing" ] || exit 0
 

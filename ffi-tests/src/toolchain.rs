@@ -3,9 +3,9 @@
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
+use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Once, OnceLock};
 
 /// What warnings a program is compiled with; every one is an error.
 const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
@@ -51,8 +51,56 @@ pub fn library() -> &'static Path {
             .args(["--features", "ffi", "--target-dir"])
             .arg(target_dir())
             .current_dir(root()));
-        target_dir().join("release")
+        let directory = target_dir().join("release");
+        name_shared_library(&directory);
+        directory
     })
+}
+
+/// Gives the shared library, where cargo has put it, the name that programs ask for when they
+/// start, as `make install` does.
+fn name_shared_library(directory: &Path) {
+    let header = std::fs::read_to_string(include_dir().join("lithe.h")).expect("the header");
+    let (_, version) = header.split_once("#define LITHE_ABI_VERSION ").expect("the version");
+    let version = version.lines().next().unwrap_or(version);
+    let link = directory.join(format!("liblithe.so.{version}"));
+    if let Err(error) = std::os::unix::fs::symlink("liblithe.so", &link) {
+        assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists, "{}", link.display());
+    }
+}
+
+/// Runs `make`, which builds where the tests do, and returns what it prints. What `make install`
+/// installs is built first, once for all tests.
+///
+/// # Panics
+///
+/// When it fails.
+pub fn make(arguments: &[&str]) -> String {
+    static BUILT: Once = Once::new();
+    BUILT.call_once(|| {
+        run(&mut make_command(&["dist"]));
+    });
+    let output = run(&mut make_command(arguments));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs `make`, which must fail, and returns what it complains of.
+///
+/// # Panics
+///
+/// When it succeeds.
+pub fn make_fails(arguments: &[&str]) -> String {
+    let output = make_command(arguments).output().expect("make can be run");
+    assert!(!output.status.success(), "make {arguments:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn make_command(arguments: &[&str]) -> Command {
+    let mut make = Command::new("make");
+    // The tests may run under another make, whose flags are not meant for this one.
+    make.env_remove("MAKEFLAGS").env_remove("MAKELEVEL").env("CARGO_TARGET_DIR", target_dir());
+    make.args(arguments).current_dir(root());
+    make
 }
 
 /// A new directory for the files of a test.
@@ -125,10 +173,11 @@ fn prefixed(prefix: &str, path: &Path) -> OsString {
     argument
 }
 
-fn run(command: &mut Command) {
+fn run(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|error| {
         panic!("{command:?} could not be run: {error}; `make test` installs what is missing")
     });
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {}\n{text}", output.status);
+    output
 }
