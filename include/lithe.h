@@ -37,8 +37,8 @@
  * Threads. Every function may be called on any thread, at the same time, with the same handle. A
  * function that blocks says so, and takes a timeout in milliseconds: -1 waits for ever, 0 does not
  * wait at all. Whoever waits is woken with LITHE_ERR_CLOSED when what it waits on is closed. The
- * library runs threads of its own; it never calls into the host (but see lithe_log_set), installs
- * no signal handler and prints nothing.
+ * library runs threads of its own; it calls into the host only where lithe_log_set and
+ * lithe_ws_send_owned say so, installs no signal handler and prints nothing.
  *
  * Forks. The library's threads do not exist in a child of fork(). Once a process has started a
  * server or been given any other handle, whoever is forked from it gets LITHE_ERR_FORKED from every
@@ -582,6 +582,14 @@ typedef struct lithe_sse_event_t {
      */
     int64_t retry_ms;
 } lithe_sse_event_t;
+
+/**
+ * Takes memory back that was handed to lithe_ws_send_owned; `arg` is what was given with it.
+ *
+ * It is called on any thread, and must return soon: connections wait. It may call those functions
+ * of Lithe that never block.
+ */
+typedef void (*lithe_free_callback)(void *arg);
 
 /**
  * A message for many WebSockets: lithe_buffer_create gives it, lithe_buffer_free takes it back.
@@ -1151,6 +1159,25 @@ int32_t lithe_sse_format(const struct lithe_sse_event_t *event,
                          void *buffer,
                          size_t capacity,
                          size_t *len);
+
+/**
+ * Sends a message that is not copied, if it is large: its memory is lent until `free_fn` is called
+ * with `arg`, and must stay as it is until then.
+ *
+ * `free_fn` is called exactly once, whatever happens: when the message was sent or will never be,
+ * and on every error. That may be before this function returns, and on any thread. NULL is for
+ * data that stays for ever.
+ *
+ * Blocks while the send queue is full, for `timeout_ms` at most, like lithe_ws_send. Errors:
+ * BAD_HANDLE, BAD_ARGUMENT, NOT_UTF8, TOO_LARGE, CLOSED, TIMEOUT, or FULL when `timeout_ms` is 0.
+ */
+int32_t lithe_ws_send_owned(lithe_ws_t ws,
+                            lithe_message_kind kind,
+                            const void *data,
+                            size_t len,
+                            lithe_free_callback free_fn,
+                            void *arg,
+                            int32_t timeout_ms);
 
 /**
  * Makes a message that can be sent to any number of WebSockets, and is encoded only once for all

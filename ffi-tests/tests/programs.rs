@@ -45,6 +45,7 @@ programs! {
     format
     log
     misuse
+    owned
     requests
     signals
     slow_reader

@@ -16,6 +16,7 @@ mod fork;
 mod handle;
 mod log;
 mod message;
+mod owned;
 mod request;
 mod server;
 mod signal;

@@ -221,8 +221,9 @@ impl Queue {
         let was_open = state.phase == Phase::Open;
         state.phase = Phase::Aborted;
         state.handed_on = 0;
-        state.outbox.discard();
+        let discarded = state.outbox.discard();
         self.ended(state, was_open);
+        drop(discarded);
     }
 
     /// Turns an open stream into one that takes nothing more.

@@ -155,11 +155,18 @@ impl Outbox {
         self.queued -= len;
     }
 
-    /// Forgets everything, for a connection that has ended.
-    pub(crate) fn discard(&mut self) {
-        self.chunks = VecDeque::new();
+    /// Forgets everything, for a connection that has ended. What is returned is to be dropped when
+    /// the lock is released: shared bytes may run code of their owner's then.
+    pub(crate) fn discard(&mut self) -> Discarded {
         self.queued = 0;
+        Discarded { _chunks: std::mem::take(&mut self.chunks) }
     }
+}
+
+/// What will not be sent any more.
+#[must_use]
+pub(crate) struct Discarded {
+    _chunks: VecDeque<Chunk>,
 }
 
 /// The connection task's side: chunks taken from the [`Outbox`], on their way into the socket.

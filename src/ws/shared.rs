@@ -284,6 +284,42 @@ mod tests {
         fn wake(self: Arc<Self>) {}
     }
 
+    /// Bytes that say when they are dropped whether the connection's lock was free then.
+    struct Witness(Arc<Shared>, std::sync::mpsc::Sender<bool>);
+
+    impl AsRef<[u8]> for Witness {
+        fn as_ref(&self) -> &[u8] {
+            &[0; 100_000]
+        }
+    }
+
+    impl Drop for Witness {
+        fn drop(&mut self) {
+            let _ = self.1.send(self.0.state.try_lock().is_ok());
+        }
+    }
+
+    #[test]
+    fn owner_of_shared_bytes_may_use_the_connection_when_they_are_dropped() {
+        let shared = Shared::new(
+            &Config::default(),
+            #[cfg(feature = "deflate")]
+            None,
+            None,
+        );
+        let (said, was_free) = std::sync::mpsc::channel();
+        let send = || {
+            let bytes = bytes::Bytes::from_owner(Witness(shared.clone(), said.clone()));
+            shared.try_send(&bytes.into())
+        };
+        assert_eq!(send(), Ok(()));
+        assert!(was_free.try_recv().is_err(), "it is queued");
+        shared.lost("the peer is gone");
+        assert_eq!(was_free.try_recv(), Ok(true));
+        assert_eq!(send(), Err(SendError::Closed));
+        assert_eq!(was_free.try_recv(), Ok(true));
+    }
+
     #[test]
     fn whoever_gives_up_waiting_for_the_end_leaves_nothing_behind() {
         let shared = Shared::new(

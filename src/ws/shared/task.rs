@@ -148,10 +148,11 @@ impl Shared {
     pub(crate) fn lost(&self, reason: &str) {
         let mut state = self.lock();
         state.closing.get_or_insert_with(|| Box::new(Closed::abnormal(reason)));
-        state.outbox.discard();
+        let discarded = state.outbox.discard();
         // A waker keeps its task in memory, and senders may be kept for long.
         state.task = None;
         self.end(state);
+        drop(discarded);
     }
 
     fn end(&self, mut state: MutexGuard<'_, State>) {

@@ -1,0 +1,99 @@
+//! Sending memory of the host's as it is.
+
+use std::ffi::c_void;
+
+use bytes::Bytes;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use super::convert::{Timeout, bad_argument, bytes_in};
+use super::error::{Error, LITHE_ERR_NOT_UTF8, boundary};
+use super::handle;
+use super::message::{LITHE_BINARY, LITHE_TEXT, lithe_message_kind};
+use super::ws::{self, WebSocket, lithe_ws_t};
+use crate::ws::Message;
+
+/// Takes memory back that was handed to lithe_ws_send_owned; `arg` is what was given with it.
+///
+/// It is called on any thread, and must return soon: connections wait. It may call those functions
+/// of Lithe that never block.
+pub type lithe_free_callback = Option<extern "C" fn(arg: *mut c_void)>;
+
+/// Gives the host its memory back when it is dropped.
+struct Loan {
+    free: lithe_free_callback,
+    arg: *mut c_void,
+}
+
+// SAFETY: the header asks for a callback that can be called on any thread, with its argument.
+unsafe impl Send for Loan {}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        if let Some(free) = self.free {
+            free(self.arg);
+        }
+    }
+}
+
+/// Memory of the host's, until it is dropped.
+struct Lent {
+    bytes: &'static [u8],
+    _loan: Loan,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes
+    }
+}
+
+fn message_of(
+    kind: lithe_message_kind,
+    data: *const c_void,
+    len: usize,
+    loan: Loan,
+) -> Result<Message, Error> {
+    // Lent for longer than the call: the header asks for memory that stays as it is until `loan`
+    // ends, with which it is dropped.
+    let bytes = Bytes::from_owner(Lent { bytes: bytes_in(data, len)?, _loan: loan });
+    match kind {
+        LITHE_TEXT => Utf8Bytes::try_from(bytes)
+            .map(Message::Text)
+            .map_err(|error| Error::with(LITHE_ERR_NOT_UTF8, error)),
+        LITHE_BINARY => Ok(Message::Binary(bytes)),
+        _ => Err(bad_argument(format_args!("there is no kind of message {kind}"))),
+    }
+}
+
+/// Sends a message that is not copied, if it is large: its memory is lent until `free_fn` is called
+/// with `arg`, and must stay as it is until then.
+///
+/// `free_fn` is called exactly once, whatever happens: when the message was sent or will never be,
+/// and on every error. That may be before this function returns, and on any thread. NULL is for
+/// data that stays for ever.
+///
+/// Blocks while the send queue is full, for `timeout_ms` at most, like lithe_ws_send. Errors:
+/// BAD_HANDLE, BAD_ARGUMENT, NOT_UTF8, TOO_LARGE, CLOSED, TIMEOUT, or FULL when `timeout_ms` is 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_ws_send_owned(
+    ws: lithe_ws_t,
+    kind: lithe_message_kind,
+    data: *const c_void,
+    len: usize,
+    free_fn: lithe_free_callback,
+    arg: *mut c_void,
+    timeout_ms: i32,
+) -> i32 {
+    let loan = Loan { free: free_fn, arg };
+    boundary(|| {
+        let timeout = Timeout::from_millis(timeout_ms)?;
+        let ws = handle::get::<WebSocket>(ws)?;
+        let message = message_of(kind, data, len, loan)?;
+        let sent = if timeout.is_try() {
+            ws.sender.try_send(message)
+        } else {
+            ws.sender.send_blocking(message, timeout.duration())
+        };
+        sent.map_err(ws::send_error)
+    })
+}
