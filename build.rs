@@ -41,9 +41,9 @@ mod header {
     use std::path::{Path, PathBuf};
 
     /// The sources that the header is made of, in the order of a manual.
-    const SOURCES: [&str; 12] = [
-        "version", "error", "convert", "log", "message", "server", "event", "request", "ws", "sse",
-        "owned", "buffer",
+    const SOURCES: [&str; 13] = [
+        "version", "error", "convert", "log", "message", "server", "event", "request", "route",
+        "ws", "sse", "owned", "buffer",
     ];
 
     /// Writes the header to cargo's output directory, for a test to compare with the one that is

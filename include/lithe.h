@@ -69,7 +69,10 @@
 /** Initializes a lithe_server_config_t with the defaults. */
 #define LITHE_SERVER_CONFIG_INIT \
     { sizeof(lithe_server_config_t), NULL, NULL, NULL, NULL, NULL, \
-      0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+      0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+/** Initializes a lithe_route_options_t with what the server does. */
+#define LITHE_ROUTE_OPTIONS_INIT { sizeof(lithe_route_options_t), 0, 0, 0 }
 
 /** Initializes a lithe_drain_report_t. */
 #define LITHE_DRAIN_REPORT_INIT { sizeof(lithe_drain_report_t), 0, 0 }
@@ -277,7 +280,8 @@ typedef struct lithe_server_config_t {
      */
     int64_t max_header_bytes;
     /**
-     * The largest body of a request in bytes; a larger one is answered with 413. Default: 2 MiB.
+     * The largest body of a request in bytes; a larger one is answered with 413. Routes may have
+     * other limits. Default: 2 MiB.
      */
     int64_t max_body_bytes;
     /**
@@ -289,11 +293,14 @@ typedef struct lithe_server_config_t {
      */
     int32_t header_timeout_ms;
     /**
-     * How long the body of a request may take to arrive, more for a large one. Default: 20 s.
+     * For how long in all a client may leave the server waiting for the body of a request; 500
+     * bytes received make good for a second. Default: 20 s.
      */
     int32_t body_timeout_ms;
     /**
-     * How long the host may take to answer a request; then the client is told 504. Default: 30 s.
+     * How long the host may take to answer a request; then the client is told 504. While the host
+     * reads the body, each piece that it reads gives it that time anew, and the time in which it
+     * waits for the client does not count. Default: 30 s.
      */
     int32_t request_timeout_ms;
     /**
@@ -304,6 +311,11 @@ typedef struct lithe_server_config_t {
      * How long a client may take no byte of a response or event stream. Default: 30 s.
      */
     int32_t write_timeout_ms;
+    /**
+     * 1: requests reach the host before their bodies, which lithe_request_read reads. Routes may
+     * say otherwise. Default: they reach it with their bodies.
+     */
+    int32_t stream_bodies;
 } lithe_server_config_t;
 
 /**
@@ -383,7 +395,7 @@ typedef struct lithe_event_t {
     uint64_t handle;
     /**
      * The host's own number for it: `user_data` of the options that it was accepted or opened
-     * with.
+     * with; of LITHE_EVENT_REQUEST, that of the request's route.
      */
     uint64_t user_data;
     /**
@@ -405,6 +417,39 @@ typedef struct lithe_header_t {
      */
     struct lithe_string_t value;
 } lithe_header_t;
+
+/**
+ * Answers a request, on the thread that called lithe_request_dispatch or lithe_server_serve. When
+ * it returns, the request is freed: one that it has not answered is answered with 503. What it has
+ * answered the request with, a WebSocket say, goes on.
+ */
+typedef void (*lithe_request_handler)(lithe_request_t request, void *user_data);
+
+/**
+ * What a route does in another way than its server. To be initialized with
+ * LITHE_ROUTE_OPTIONS_INIT; a field that is 0 asks for what the server does.
+ */
+typedef struct lithe_route_options_t {
+    /**
+     * The size of this struct, which tells its version.
+     */
+    size_t size;
+    /**
+     * The largest body of a request in bytes, also a larger one than the server allows; -1 for no
+     * limit. A larger one is answered with 413.
+     */
+    int64_t max_body_bytes;
+    /**
+     * How long the host may take to answer a request; -1 for no limit. Then the client is told
+     * 504.
+     */
+    int32_t timeout_ms;
+    /**
+     * 1: requests reach the host before their bodies, which lithe_request_read reads. -1: they
+     * reach it with their bodies.
+     */
+    int32_t stream_body;
+} lithe_route_options_t;
 
 /**
  * LITHE_COMPRESSION_OFF or LITHE_COMPRESSION_AUTO; 0 is the default.
@@ -880,11 +925,45 @@ int32_t lithe_request_query(lithe_request_t request, struct lithe_string_t *quer
 int32_t lithe_request_peer(lithe_request_t request, struct lithe_string_t *peer);
 
 /**
+ * The value of the first parameter of that name in the request's query, as a form in a browser
+ * sends them: "/search?name=Ann%20B&x=1". Decoded, so it may hold any character, also a NUL before
+ * its end; bytes that are not UTF-8 are replaced by U+FFFD. The name is NUL-terminated.
+ *
+ * The text is valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT,
+ * NOT_UTF8, NOT_FOUND when the query has no such parameter.
+ */
+int32_t lithe_request_query_param(lithe_request_t request,
+                                  const char *name,
+                                  struct lithe_string_t *value);
+
+/**
  * The request's body: any bytes, empty when there is none. It has come in as a whole.
  *
- * The bytes are valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT.
+ * The bytes are valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT,
+ * WRONG_STATE when the body is for lithe_request_read.
  */
 int32_t lithe_request_body(lithe_request_t request, struct lithe_string_t *body);
+
+/**
+ * Reads on in the body of a request that reached the host before it: the bytes that have come, and
+ * are not read yet, up to `capacity`. Success with a `*len` of 0 is the end of the body. Blocks
+ * until there is something, for `timeout_ms` at most.
+ *
+ * What the host does not read is left with the client, but for some 64 KiB: a slow host slows the
+ * client down. A request may be answered before all of its body is read; what is left then ends up
+ * unread, and the connection is closed over HTTP/1. After lithe_request_respond nothing more can be
+ * read; while a streamed response goes on it can.
+ *
+ * On an error `*len` is 0. Errors: BAD_HANDLE, BAD_ARGUMENT (also for a `capacity` of 0), TIMEOUT,
+ * WRONG_STATE when the body came as a whole, TOO_LARGE when it is larger than it may be, CLOSED when
+ * the client has gone, or sends too slowly, or the request was answered. After the last two it can
+ * only be freed, or answered if the client is still there.
+ */
+int32_t lithe_request_read(lithe_request_t request,
+                           void *buffer,
+                           size_t capacity,
+                           size_t *len,
+                           int32_t timeout_ms);
 
 /**
  * The subprotocols that a WebSocket handshake offers, the client's favourite first, with ", "
@@ -971,6 +1050,77 @@ int32_t lithe_request_respond_text(lithe_request_t request,
  * answered is answered with 503. Never blocks. Errors: BAD_HANDLE.
  */
 int32_t lithe_request_free(lithe_request_t request);
+
+/**
+ * Adds a route: requests with that method, such as "GET", whose path fits `pattern`. Both texts
+ * are NUL-terminated. NULL in the place of the method stands for any that has no route of its own;
+ * a request for HEAD goes where one for GET would, and has the body of its answer left out; so does
+ * a WebSocket handshake, whatever its method.
+ *
+ * In a pattern, "{name}" captures one segment of the path, and "{*name}" at the
+ * end captures all that is left, slashes too: "/chat/{room}", "/files/{*path}". Both capture one
+ * byte at least. "{{" and "}}" stand for braces. Patterns are compared with the path as it came,
+ * percent-encoded; captured values are decoded. Where several patterns fit, the most specific one
+ * counts: "/chat/lobby" before "/chat/{room}".
+ *
+ * `handler` gets the requests that lithe_request_dispatch and lithe_server_serve take, with
+ * `user_data`. It may be NULL for a host that takes them by other means and asks for their
+ * lithe_request_user_data. It is only ever called by those two functions, so it may block, and
+ * several threads that call them may be in it at the same time. `options` may be NULL for what the
+ * server does.
+ *
+ * Routes may be added while the server runs, and stay until it is freed. Never blocks. Errors:
+ * BAD_HANDLE, BAD_ARGUMENT for a method or pattern that is malformed or conflicts with an earlier
+ * one, NOT_UTF8.
+ */
+int32_t lithe_server_route(lithe_server_t server,
+                           const char *method,
+                           const char *pattern,
+                           lithe_request_handler handler,
+                           void *user_data,
+                           const struct lithe_route_options_t *options);
+
+/**
+ * Takes the next request, as lithe_server_accept does, and dispatches it, as lithe_request_dispatch
+ * does: a whole server is
+ *
+ *     while (lithe_server_serve(server, -1) == LITHE_OK) {}
+ *
+ * on as many threads as requests shall be answered at a time. Blocks, for `timeout_ms` at most
+ * until there is a request, and for as long as its handler takes. Errors: BAD_HANDLE,
+ * BAD_ARGUMENT, TIMEOUT, SHUTTING_DOWN when the server is stopped.
+ */
+int32_t lithe_server_serve(lithe_server_t server, int32_t timeout_ms);
+
+/**
+ * Calls the handler of a request's route, on the calling thread, and frees the request. Answers a
+ * request for which there is no route itself: with 404, or with 405 where its path has routes for
+ * other methods, which its Allow header names; so it does for OPTIONS, with 204.
+ *
+ * When the handler is NULL, or does not answer, the answer is 503. Blocks for as long as the
+ * handler takes. Errors: BAD_HANDLE.
+ */
+int32_t lithe_request_dispatch(lithe_request_t request);
+
+/**
+ * The value that the pattern of a request's route has captured by that name, NUL-terminated;
+ * percent-decoded, so it may hold any character, also a slash, and a NUL before its end. Bytes that
+ * are not UTF-8 are replaced by U+FFFD.
+ *
+ * The text is valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT,
+ * NOT_UTF8, NOT_FOUND when the pattern has no such name, or the request no route.
+ */
+int32_t lithe_request_param(lithe_request_t request,
+                            const char *name,
+                            struct lithe_string_t *value);
+
+/**
+ * The `user_data` of a request's route, for hosts that dispatch requests by themselves.
+ *
+ * Never blocks. On an error `*user_data` is NULL. Errors: BAD_HANDLE, BAD_ARGUMENT, NOT_FOUND when
+ * the request has no route.
+ */
+int32_t lithe_request_user_data(lithe_request_t request, void **user_data);
 
 /**
  * Answers a request that is a WebSocket handshake (lithe_request_is_websocket). The WebSocket can

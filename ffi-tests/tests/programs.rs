@@ -47,6 +47,7 @@ programs! {
     misuse
     owned
     requests
+    routes
     signals
     slow_reader
     threads
@@ -79,6 +80,17 @@ fn forked_children_are_told_so_by_every_function() {
 #[test]
 fn forks_pass_in_valgrind() {
     Program::start_in_valgrind(&build_fork(), [""; 0]).finish();
+}
+
+#[test]
+fn large_uploads_pass() {
+    plain("uploads");
+}
+
+#[test]
+fn uploads_pass_in_valgrind() {
+    let program = build("uploads", Linkage::Static);
+    Program::start_in_valgrind(&program, ["4"]).finish();
 }
 
 #[test]

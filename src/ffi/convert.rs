@@ -200,6 +200,33 @@ pub(super) fn events_in(events: i32, user_data: u64) -> Result<Option<u64>, Erro
     }
 }
 
+/// Memory of the host to be filled.
+pub(super) struct Room {
+    place: *mut u8,
+    len: usize,
+}
+
+impl Room {
+    pub(super) fn new(place: *mut c_void, len: usize) -> Result<Self, Error> {
+        if place.is_null() || len == 0 {
+            return Err(Error::new(LITHE_ERR_BAD_ARGUMENT, c"there is no room for the result"));
+        }
+        Ok(Room { place: place.cast(), len })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Fills it from its beginning, as far as there is room.
+    pub(super) fn fill(&self, bytes: &[u8]) {
+        let len = bytes.len().min(self.len);
+        // SAFETY: not null, lent by the host for the call with that much room, and not a part of
+        // what the library holds.
+        unsafe { self.place.copy_from_nonoverlapping(bytes.as_ptr(), len) };
+    }
+}
+
 /// A struct that may grow in later versions of the library, and begins with its own size.
 ///
 /// # Safety

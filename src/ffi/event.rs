@@ -44,7 +44,7 @@ pub struct lithe_event_t {
     /// What it has happened to, a handle of the kind that the kind of event says.
     pub handle: u64,
     /// The host's own number for it: `user_data` of the options that it was accepted or opened
-    /// with.
+    /// with; of LITHE_EVENT_REQUEST, that of the request's route.
     pub user_data: u64,
     /// Of LITHE_EVENT_MESSAGE: the message. Of LITHE_EVENT_CLOSED: the reason, as text. Else empty.
     pub message: lithe_message_t,
@@ -111,10 +111,11 @@ pub extern "C" fn lithe_server_wait(
         let mut result = Ok(());
         let mut put = |happening| match happening {
             Happening::Request(request) => {
+                let user_data = request.found.route().map_or(0, |route| route.user_data as u64);
                 let request = Request::new(request, server.inbox.clone());
                 match handle::insert(request) {
                     Ok(handle) => {
-                        let tag = Tag { handle, user_data: 0 };
+                        let tag = Tag { handle, user_data };
                         out.push(lithe_event_t::new(LITHE_EVENT_REQUEST, tag));
                     }
                     // Without a handle, the request is answered with 503.

@@ -18,6 +18,7 @@ mod log;
 mod message;
 mod owned;
 mod request;
+mod route;
 mod server;
 mod signal;
 mod sse;

@@ -2,7 +2,7 @@
 
 use std::ffi::{c_char, c_void};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
 use axum::http::StatusCode;
@@ -10,14 +10,18 @@ use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 use bytes::Bytes;
 
-use super::convert::{Out, array_in, bad_argument, content_in, lithe_string_t, text_in};
+use super::convert::{
+    Out, Room, Timeout, array_in, bad_argument, content_in, lithe_string_t, text_in, text_z_in,
+    timed_out,
+};
 use super::error::{
     Error, LITHE_ERR_BAD_ARGUMENT, LITHE_ERR_CLOSED, LITHE_ERR_NOT_FOUND, LITHE_ERR_REFUSED,
-    LITHE_ERR_WRONG_STATE, boundary, counting,
+    LITHE_ERR_TOO_LARGE, LITHE_ERR_WRONG_STATE, boundary, counting,
 };
 use super::handle::{self, Kind, Object, Table};
-use crate::server::inbox::Inbox;
-use crate::server::request::{self as native, AnswerError};
+use crate::server::inbox::{Found, Inbox};
+use crate::server::request::{self as native, AnswerError, Content};
+use crate::server::upload::ReadError;
 
 /// A request: lithe_server_accept gives it, lithe_request_free takes it back.
 pub type lithe_request_t = u64;
@@ -44,7 +48,10 @@ pub(super) struct Request {
     last_event_id: Option<Text>,
     protocols: Text,
     headers: Vec<(Text, Text)>,
-    body: Text,
+    /// `None` when it is read while it comes in.
+    body: Option<Text>,
+    params: Vec<(Text, Text)>,
+    query_params: OnceLock<(Texts, Vec<(Text, Text)>)>,
 }
 
 impl Object for Request {
@@ -70,6 +77,12 @@ impl Texts {
         let end = self.0.len();
         self.0.push(0);
         start..end
+    }
+
+    /// The second text of the pair whose first is `name`.
+    fn find(&self, pairs: &[(Text, Text)], name: &str) -> Option<lithe_string_t> {
+        let (_, value) = pairs.iter().find(|(key, _)| self.0[key.clone()] == *name.as_bytes())?;
+        Some(self.get(value))
     }
 
     fn get(&self, text: &Text) -> lithe_string_t {
@@ -98,7 +111,18 @@ impl Request {
             last_event_id: native.last_event_id.take().map(|id| texts.push(id)),
             protocols: texts.push(native.protocols.as_deref().unwrap_or_default().join(", ")),
             headers,
-            body: texts.push(std::mem::take(&mut native.body)),
+            body: match &mut native.content {
+                Content::Whole(body) => Some(texts.push(std::mem::take(body))),
+                Content::Streamed(_) => None,
+            },
+            params: match &native.found {
+                Found::Route { params, .. } => params
+                    .iter()
+                    .map(|(name, value)| (texts.push(name), texts.push(value)))
+                    .collect(),
+                Found::OtherMethods(_) | Found::Nothing => Vec::new(),
+            },
+            query_params: OnceLock::new(),
             texts,
             native,
             host,
@@ -114,10 +138,37 @@ impl Request {
         self.host.clone()
     }
 
+    pub(super) fn param(&self, name: &str) -> Option<lithe_string_t> {
+        self.texts.find(&self.params, name)
+    }
+
+    fn query_param(&self, name: &str) -> Option<lithe_string_t> {
+        let (texts, params) = self.query_params.get_or_init(|| {
+            let mut texts = Texts::default();
+            let query = self.native.uri.query().unwrap_or_default();
+            let params = form_urlencoded::parse(query.as_bytes())
+                .map(|(name, value)| (texts.push(&*name), texts.push(&*value)))
+                .collect();
+            (texts, params)
+        });
+        texts.find(params, name)
+    }
+
     fn header(&self, name: &str) -> Option<lithe_string_t> {
         let is_it = |text: &Text| self.texts.0[text.clone()].eq_ignore_ascii_case(name.as_bytes());
         let (_, value) = self.headers.iter().find(|(name, _)| is_it(name))?;
         Some(self.texts.get(value))
+    }
+}
+
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Self {
+        let code = match error {
+            ReadError::Timeout => return timed_out(),
+            ReadError::TooLarge => LITHE_ERR_TOO_LARGE,
+            ReadError::Closed => LITHE_ERR_CLOSED,
+        };
+        Error::with(code, error)
     }
 }
 
@@ -183,12 +234,84 @@ pub extern "C" fn lithe_request_peer(request: lithe_request_t, peer: *mut lithe_
     text(request, peer, |request| &request.peer)
 }
 
+/// The value of the first parameter of that name in the request's query, as a form in a browser
+/// sends them: "/search?name=Ann%20B&x=1". Decoded, so it may hold any character, also a NUL before
+/// its end; bytes that are not UTF-8 are replaced by U+FFFD. The name is NUL-terminated.
+///
+/// The text is valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT,
+/// NOT_UTF8, NOT_FOUND when the query has no such parameter.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_request_query_param(
+    request: lithe_request_t,
+    name: *const c_char,
+    value: *mut lithe_string_t,
+) -> i32 {
+    boundary(|| {
+        let out = Out::new(value, lithe_string_t::EMPTY)?;
+        let name = text_z_in(name)?.ok_or_else(|| bad_argument("the name is NULL"))?;
+        let request = handle::get::<Request>(request)?;
+        let value = request.query_param(name).ok_or_else(|| {
+            Error::new(LITHE_ERR_NOT_FOUND, c"the query has no parameter of that name")
+        })?;
+        out.put(value);
+        Ok(())
+    })
+}
+
 /// The request's body: any bytes, empty when there is none. It has come in as a whole.
 ///
-/// The bytes are valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT.
+/// The bytes are valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT,
+/// WRONG_STATE when the body is for lithe_request_read.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_request_body(request: lithe_request_t, body: *mut lithe_string_t) -> i32 {
-    text(request, body, |request| &request.body)
+    boundary(|| {
+        let out = Out::new(body, lithe_string_t::EMPTY)?;
+        let request = handle::get::<Request>(request)?;
+        let body = request.body.as_ref().ok_or_else(|| {
+            Error::new(LITHE_ERR_WRONG_STATE, c"the body is streamed: lithe_request_read reads it")
+        })?;
+        out.put(request.texts.get(body));
+        Ok(())
+    })
+}
+
+/// Reads on in the body of a request that reached the host before it: the bytes that have come, and
+/// are not read yet, up to `capacity`. Success with a `*len` of 0 is the end of the body. Blocks
+/// until there is something, for `timeout_ms` at most.
+///
+/// What the host does not read is left with the client, but for some 64 KiB: a slow host slows the
+/// client down. A request may be answered before all of its body is read; what is left then ends up
+/// unread, and the connection is closed over HTTP/1. After lithe_request_respond nothing more can be
+/// read; while a streamed response goes on it can.
+///
+/// On an error `*len` is 0. Errors: BAD_HANDLE, BAD_ARGUMENT (also for a `capacity` of 0), TIMEOUT,
+/// WRONG_STATE when the body came as a whole, TOO_LARGE when it is larger than it may be, CLOSED when
+/// the client has gone, or sends too slowly, or the request was answered. After the last two it can
+/// only be freed, or answered if the client is still there.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_request_read(
+    request: lithe_request_t,
+    buffer: *mut c_void,
+    capacity: usize,
+    len: *mut usize,
+    timeout_ms: i32,
+) -> i32 {
+    boundary(|| {
+        let out = Out::new(len, 0)?;
+        let room = Room::new(buffer, capacity)?;
+        let timeout = Timeout::from_millis(timeout_ms)?;
+        let request = handle::get::<Request>(request)?;
+        let Content::Streamed(upload) = &request.native.content else {
+            return Err(Error::new(
+                LITHE_ERR_WRONG_STATE,
+                c"the body came as a whole: lithe_request_body has it",
+            ));
+        };
+        let piece = upload.read(room.len(), timeout.duration())?;
+        room.fill(&piece);
+        out.put(piece.len());
+        Ok(())
+    })
 }
 
 /// The subprotocols that a WebSocket handshake offers, the client's favourite first, with ", "

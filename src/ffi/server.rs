@@ -55,20 +55,27 @@ pub struct lithe_server_config_t {
     pub max_waiting_requests: i32,
     /// The largest head of a request in bytes; a larger one is answered with 431. Default: 16 KiB.
     pub max_header_bytes: i64,
-    /// The largest body of a request in bytes; a larger one is answered with 413. Default: 2 MiB.
+    /// The largest body of a request in bytes; a larger one is answered with 413. Routes may have
+    /// other limits. Default: 2 MiB.
     pub max_body_bytes: i64,
     /// How long a new connection may take to its first byte, TLS included. Default: 10 s.
     pub handshake_timeout_ms: i32,
     /// How long the head of a request may take to arrive. Default: 10 s.
     pub header_timeout_ms: i32,
-    /// How long the body of a request may take to arrive, more for a large one. Default: 20 s.
+    /// For how long in all a client may leave the server waiting for the body of a request; 500
+    /// bytes received make good for a second. Default: 20 s.
     pub body_timeout_ms: i32,
-    /// How long the host may take to answer a request; then the client is told 504. Default: 30 s.
+    /// How long the host may take to answer a request; then the client is told 504. While the host
+    /// reads the body, each piece that it reads gives it that time anew, and the time in which it
+    /// waits for the client does not count. Default: 30 s.
     pub request_timeout_ms: i32,
     /// How long a connection may lie idle between two requests. Default: 60 s.
     pub idle_timeout_ms: i32,
     /// How long a client may take no byte of a response or event stream. Default: 30 s.
     pub write_timeout_ms: i32,
+    /// 1: requests reach the host before their bodies, which lithe_request_read reads. Routes may
+    /// say otherwise. Default: they reach it with their bodies.
+    pub stream_bodies: i32,
 }
 
 // SAFETY: integers and raw pointers only, the size first.
@@ -97,6 +104,7 @@ impl lithe_server_config_t {
         request_timeout_ms: 0,
         idle_timeout_ms: 0,
         write_timeout_ms: 0,
+        stream_bodies: 0,
     };
 }
 
@@ -150,12 +158,18 @@ impl Server {
             |_, timeout| timeout,
         );
         let inbox = Inbox::new(waiting, deadline);
+        match config.stream_bodies {
+            0 => {}
+            1 => inbox.routes().stream_bodies(),
+            other => return Err(bad_argument(format_args!("stream_bodies: {other}"))),
+        }
         let static_dir = text_z_in(config.static_dir)?.map(Path::new);
         if let Some(path) = static_dir.filter(|path| !path.is_dir()) {
             let path = path.display();
             return Err(Error::with(LITHE_ERR_IO, format_args!("{path}: not a directory")));
         }
         let builder = configure(native::Server::builder(), config)?;
+        let builder = builder.host_routes(inbox.routes().clone());
         let native = builder.router(inbox.router(static_dir)).start()?;
         let address = native.local_addr();
         Ok(Server {
@@ -163,6 +177,14 @@ impl Server {
             inbox,
             address,
             address_text: CString::new(address.to_string()).unwrap_or_default(),
+        })
+    }
+
+    /// The next request.
+    pub(super) fn accept(&self, timeout: Timeout) -> Result<Box<native::request::Request>, Error> {
+        self.inbox.take(timeout.duration()).map_err(|error| match error {
+            TakeError::Timeout => timed_out(),
+            TakeError::Closed => stopped(),
         })
     }
 
@@ -333,10 +355,7 @@ pub extern "C" fn lithe_server_accept(
         let out = Out::new(request, 0)?;
         let timeout = Timeout::from_millis(timeout_ms)?;
         let server = handle::get::<Server>(server)?;
-        let request = server.inbox.take(timeout.duration()).map_err(|error| match error {
-            TakeError::Timeout => timed_out(),
-            TakeError::Closed => stopped(),
-        })?;
+        let request = server.accept(timeout)?;
         out.put(handle::insert(Request::new(request, server.inbox.clone()))?);
         Ok(())
     })

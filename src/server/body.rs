@@ -73,13 +73,17 @@ pin_project! {
 }
 
 impl RequestBody {
-    pub(super) fn new(body: Incoming, outcome: Arc<Outcome>, connection: Arc<Connection>) -> Self {
-        let config = &connection.server.config;
+    pub(super) fn new(
+        body: Incoming,
+        limit: usize,
+        outcome: Arc<Outcome>,
+        connection: Arc<Connection>,
+    ) -> Self {
         RequestBody {
-            body: Limited::new(body, config.max_body_bytes),
+            body: Limited::new(body, limit),
             timer: None,
             waiting: None,
-            patience: config.body_timeout,
+            patience: connection.server.config.body_timeout,
             outcome,
             connection,
         }

@@ -195,6 +195,13 @@ impl Builder {
         self
     }
 
+    /// Routes of a host program, whose limits take the place of the server's.
+    #[cfg(feature = "ffi")]
+    pub(crate) fn host_routes(mut self, routes: Arc<super::inbox::Routes>) -> Self {
+        self.config.routes = Some(routes);
+        self
+    }
+
     /// Starts the server: when this returns, it is listening.
     ///
     /// # Errors

@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use axum::http::Request;
+
 #[derive(Clone, Debug)]
 pub(super) struct Config {
     pub(super) max_connections: usize,
@@ -17,6 +19,9 @@ pub(super) struct Config {
     pub(super) write_timeout: Duration,
     pub(super) drain_retry: RangeInclusive<Duration>,
     pub(super) metrics_path: Option<String>,
+    /// Those of a host program, which may have limits of their own.
+    #[cfg(feature = "ffi")]
+    pub(super) routes: Option<std::sync::Arc<super::inbox::Routes>>,
     #[cfg(feature = "ws")]
     pub(super) ws: std::sync::Arc<crate::ws::Config>,
 }
@@ -35,6 +40,8 @@ impl Default for Config {
             write_timeout: Duration::from_secs(30),
             drain_retry: Duration::from_secs(1)..=Duration::from_secs(10),
             metrics_path: None,
+            #[cfg(feature = "ffi")]
+            routes: None,
             #[cfg(feature = "ws")]
             ws: std::sync::Arc::default(),
         }
@@ -42,6 +49,19 @@ impl Default for Config {
 }
 
 impl Config {
+    /// How large the body of a request may be.
+    pub(super) fn body_limit<B>(&self, request: &Request<B>) -> usize {
+        #[cfg(feature = "ffi")]
+        if let Some(routes) = &self.routes
+            && let Some(limit) = routes.max_body_bytes(request.method(), request.uri().path())
+        {
+            return limit;
+        }
+        #[cfg(not(feature = "ffi"))]
+        let _ = request;
+        self.max_body_bytes
+    }
+
     /// A time within the window in which clients are asked to come back, so that they do not all
     /// come at once.
     pub(super) fn retry(&self) -> Duration {

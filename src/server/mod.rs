@@ -38,6 +38,8 @@ mod shared;
 mod timer;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "ffi")]
+pub(crate) mod upload;
 mod worker;
 
 pub use builder::Builder;

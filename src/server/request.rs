@@ -9,20 +9,32 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::inbox::Found;
+use super::upload::Upload;
 use crate::sse;
 use crate::ws::{Socket, UpgradeError, WebSocketUpgrade};
 
-/// A request, with its whole body. Dropped without an answer, it is answered with 503.
+/// A request. Dropped without an answer, it is answered with 503.
 pub(crate) struct Request {
     pub(crate) method: Method,
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+    pub(crate) content: Content,
+    /// Where it goes.
+    pub(crate) found: Found,
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) last_event_id: Option<String>,
     /// The subprotocols offered by a WebSocket handshake; `None` for any other request.
     pub(crate) protocols: Option<Vec<String>>,
     pub(super) exchange: Exchange,
+}
+
+/// The body of a request.
+pub(crate) enum Content {
+    /// It has come in.
+    Whole(Bytes),
+    /// It is read while it comes in.
+    Streamed(Arc<Upload>),
 }
 
 /// Why a request cannot be answered so.
@@ -39,10 +51,26 @@ pub(crate) enum AnswerError {
 }
 
 impl Request {
-    /// Answers with a response.
+    /// Answers with a response. What is left of the body will not be read.
     pub(crate) fn respond(&self, response: Response) -> Result<(), AnswerError> {
         let Open { answer, .. } = self.exchange.take()?;
+        self.close_upload();
         answer.send(response).map_err(|_| AnswerError::Gone)
+    }
+
+    /// Answers a request that has no route with 404 or 405, or, if it is one for OPTIONS, with the
+    /// methods that there are. Does nothing for a request that has one.
+    pub(crate) fn answer_unrouted(&self) -> Result<(), AnswerError> {
+        match self.found.answer(&self.method) {
+            Some(response) => self.respond(response),
+            None => Ok(()),
+        }
+    }
+
+    fn close_upload(&self) {
+        if let Content::Streamed(upload) = &self.content {
+            upload.close();
+        }
     }
 
     /// Answers a WebSocket handshake; the socket may be used at once. `configure` is only called
@@ -74,6 +102,7 @@ impl Request {
     /// Answers with an event stream.
     pub(crate) fn open_events(&self, config: sse::Config) -> Result<sse::Sender, AnswerError> {
         let Open { answer, .. } = self.exchange.take()?;
+        self.close_upload();
         let (sender, events) = sse::channel_with(config);
         answer.send(events.into_response()).map_err(|_| AnswerError::Gone)?;
         Ok(sender)
@@ -83,6 +112,7 @@ impl Request {
     pub(crate) fn abandon(&self) {
         // The handler notices that the sender is gone.
         drop(self.exchange.take());
+        self.close_upload();
     }
 }
 
@@ -115,11 +145,12 @@ impl Exchange {
     /// To be called on the worker that serves the connection.
     pub(super) fn new(
         upgrade: Option<WebSocketUpgrade>,
+        upload: Option<Arc<Upload>>,
     ) -> (Exchange, HandlerGuard, oneshot::Receiver<Response>) {
         let (sender, answer) = oneshot::channel();
         let open = Open { answer: sender, upgrade: upgrade.map(Box::new) };
         let state = Arc::new(Mutex::new(State::Open(open)));
-        let guard = HandlerGuard(state.clone());
+        let guard = HandlerGuard { state: state.clone(), upload };
         (Exchange { state, runtime: Handle::current() }, guard, answer)
     }
 
@@ -142,15 +173,21 @@ impl Exchange {
 
 /// Held by the handler: when it ends without an answer from the host, everything of the connection
 /// is let go at once, however long the host keeps the request.
-pub(super) struct HandlerGuard(Arc<Mutex<State>>);
+pub(super) struct HandlerGuard {
+    state: Arc<Mutex<State>>,
+    upload: Option<Arc<Upload>>,
+}
 
 impl Drop for HandlerGuard {
     fn drop(&mut self) {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         if matches!(*state, State::Open(_)) {
             let open = std::mem::replace(&mut *state, State::Gone);
             drop(state);
             drop(open);
+            if let Some(upload) = &self.upload {
+                upload.close();
+            }
         }
     }
 }

@@ -79,7 +79,7 @@ fn answer_at_once(
         return Some(metrics(&connection.server, request.method()));
     }
     let size = request.body().size_hint().lower();
-    if size > config.max_body_bytes as u64 {
+    if size > 0 && size > config.body_limit(request) as u64 {
         connection.limit_reached(Limit::BodySize);
         return Some(limited(Limit::BodySize));
     }
@@ -122,7 +122,9 @@ fn route(
     let mut request = match outcome {
         None => request.map(|_| Body::empty()),
         Some(outcome) => {
-            request.map(|body| Body::new(RequestBody::new(body, outcome, connection.clone())))
+            let limit = connection.server.config.body_limit(&request);
+            let body = |body| RequestBody::new(body, limit, outcome, connection.clone());
+            request.map(|incoming| Body::new(body(incoming)))
         }
     };
     let extensions = request.extensions_mut();

@@ -1,6 +1,7 @@
 //! What a host program takes out on threads of its own: requests, which it answers, and events of
 //! the connections that it has answered them with.
 
+mod routes;
 mod serve;
 mod signal;
 mod wait;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::config::Config;
 use super::request::Request;
 use crate::transport::events::Listed;
+pub(crate) use routes::{Found, Handler, Route, RouteError, Routes, Settings};
 use signal::Signal;
 pub(crate) use wait::Happening;
 
@@ -30,6 +32,7 @@ pub(crate) struct Inbox {
     deadline: Duration,
     /// The window out of which the surplus gets a time after which to come back.
     retry: RangeInclusive<Duration>,
+    routes: Arc<Routes>,
 }
 
 #[derive(Default)]
@@ -86,7 +89,12 @@ impl Inbox {
             capacity: capacity.max(1),
             deadline,
             retry: Config::default().drain_retry,
+            routes: Arc::default(),
         })
+    }
+
+    pub(crate) fn routes(&self) -> &Arc<Routes> {
+        &self.routes
     }
 
     /// The next request whose client is still there; blocks the thread until there is one. `None`

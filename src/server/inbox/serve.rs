@@ -3,17 +3,20 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts};
-use axum::http::{self, StatusCode};
+use axum::http::{self, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use tokio::sync::oneshot;
 use tower_http::services::ServeDir;
 
 use super::Inbox;
-use crate::server::request::{Exchange, Request};
+use crate::server::request::{Content, Exchange, Request};
+use crate::server::upload::Upload;
 use crate::server::{config, refuse};
 use crate::sse::LastEventId;
 use crate::ws::{UpgradeError, WebSocketUpgrade};
@@ -43,30 +46,66 @@ impl Inbox {
         let peer = head.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
         let last_event_id = LastEventId::from_parts_with(&head, "lastEventId").0;
         let (method, uri, headers) = (head.method.clone(), head.uri.clone(), head.headers.clone());
-        let body = match &upgrade {
+        // Over HTTP/2 the method of a WebSocket handshake is CONNECT.
+        let routed_as = if upgrade.is_some() { &Method::GET } else { &method };
+        let found = self.routes.find(routed_as, uri.path());
+        let content = if upgrade.is_some() {
             // Over HTTP/2 the body is the WebSocket.
-            Some(_) => Bytes::new(),
-            None => match Bytes::from_request(http::Request::from_parts(head, body), &()).await {
-                Ok(body) => body,
+            Content::Whole(Bytes::new())
+        } else if self.routes.streams_body_of(&found) {
+            Content::Streamed(Upload::start(body))
+        } else {
+            match Bytes::from_request(http::Request::from_parts(head, body), &()).await {
+                Ok(body) => Content::Whole(body),
                 Err(error) => return error.into_response(),
-            },
+            }
         };
+        let upload = match &content {
+            Content::Streamed(upload) => Some(upload.clone()),
+            Content::Whole(_) => None,
+        };
+        let deadline = found.route().and_then(|route| route.settings.timeout);
+        let deadline = deadline.unwrap_or(self.deadline);
         let protocols = upgrade.as_ref().map(|upgrade| upgrade.offered_protocols().to_vec());
-        let (exchange, _guard, mut answer) = Exchange::new(upgrade);
-        let request =
-            Request { method, uri, headers, body, peer, last_event_id, protocols, exchange };
+        let (exchange, _guard, answer) = Exchange::new(upgrade, upload.clone());
+        let request = Request {
+            method,
+            uri,
+            headers,
+            content,
+            found,
+            peer,
+            last_event_id,
+            protocols,
+            exchange,
+        };
         if let Err(request) = self.put(Box::new(request)) {
             let retry = config::within(&self.retry);
             return refuse::later(&request.headers, retry, "too busy, try again later\n");
         }
-        match tokio::time::timeout(self.deadline, &mut answer).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(_)) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-            Err(_) => {
-                // The host may have answered this very moment, and was then told that it has.
-                answer.close();
-                answer.try_recv().unwrap_or_else(|_| StatusCode::GATEWAY_TIMEOUT.into_response())
-            }
+        wait_for(answer, deadline, upload.as_deref()).await
+    }
+}
+
+/// The host's answer, or the one in its place when it gives none in time. A host that reads the
+/// body has its time anew with each piece, and while it waits for the client none passes.
+async fn wait_for(
+    mut answer: oneshot::Receiver<Response>,
+    deadline: Duration,
+    upload: Option<&Upload>,
+) -> Response {
+    let mut left = deadline;
+    loop {
+        match tokio::time::timeout(left, &mut answer).await {
+            Ok(Ok(response)) => return response,
+            Ok(Err(_)) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            Err(_) => left = deadline.saturating_sub(upload.map_or(deadline, Upload::idle)),
+        }
+        if left.is_zero() {
+            // The host may have answered this very moment, and was then told that it has.
+            answer.close();
+            let late = answer.try_recv();
+            return late.unwrap_or_else(|_| StatusCode::GATEWAY_TIMEOUT.into_response());
         }
     }
 }

@@ -8,7 +8,8 @@ use axum::http::{self, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::*;
-use crate::server::request::AnswerError;
+use crate::server::request::{AnswerError, Content};
+use crate::server::upload::{ReadError, Upload};
 
 const FOREVER: Duration = Duration::MAX;
 
@@ -149,4 +150,85 @@ async fn closing_wakes_whoever_waits_and_answers_what_is_left() {
     let mut handler = waiting(&inbox, "/");
     inbox.close();
     assert_eq!(answered(&mut handler).status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+/// Takes a request whose body is streamed.
+fn streamed<'a>(inbox: &'a Inbox, body: Body) -> (Handler<'a>, Box<Request>, Arc<Upload>) {
+    inbox.routes().stream_bodies();
+    let mut handler: Handler<'a> = Box::pin(inbox.serve(http::Request::new(body)));
+    assert!(poll(&mut handler).is_pending());
+    let request = take(inbox).unwrap();
+    let Content::Streamed(upload) = &request.content else { panic!("it is not streamed") };
+    let upload = upload.clone();
+    (handler, request, upload)
+}
+
+#[tokio::test(start_paused = true)]
+async fn host_that_reads_has_its_time_anew() {
+    let inbox = Inbox::new(1, Duration::from_secs(30));
+    let (mut handler, request, upload) = streamed(&inbox, Body::from("body"));
+    let mut wait = async |seconds| {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        poll(&mut handler).map(|response| response.status())
+    };
+    assert!(upload.read(1, Some(Duration::ZERO)).is_err());
+    assert!(wait(29).await.is_pending());
+    for _ in 0..4 {
+        assert_eq!(upload.read(1, Some(Duration::ZERO)).unwrap().len(), 1);
+        assert!(wait(29).await.is_pending());
+    }
+    assert_eq!(wait(2).await, Poll::Ready(StatusCode::GATEWAY_TIMEOUT));
+    drop(handler);
+    assert_eq!(upload.read(1, None), Err(ReadError::Closed));
+    assert_eq!(request.respond(Response::default()), Err(AnswerError::Gone));
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_does_not_run_while_the_client_is_waited_for() {
+    let inbox = Inbox::new(1, Duration::from_secs(30));
+    let never = futures_util::stream::pending::<Result<&str, std::io::Error>>();
+    let (mut handler, request, upload) = streamed(&inbox, Body::from_stream(never));
+    assert!(upload.read(1, Some(Duration::ZERO)).is_err());
+    for _ in 0..5 {
+        tokio::time::advance(Duration::from_secs(29)).await;
+        assert!(poll(&mut handler).is_pending());
+    }
+    request.respond(Response::default()).unwrap();
+    assert_eq!(answered(&mut handler).status(), StatusCode::OK);
+    assert_eq!(upload.read(1, None), Err(ReadError::Closed));
+}
+
+#[tokio::test]
+async fn whoever_reads_learns_that_the_client_has_gone() {
+    let inbox = Inbox::new(1, FOREVER);
+    let never = futures_util::stream::pending::<Result<&str, std::io::Error>>();
+    let (handler, _request, upload) = streamed(&inbox, Body::from_stream(never));
+    let reader = thread::spawn(move || upload.read(1, None));
+    drop(handler);
+    assert_eq!(reader.join().unwrap(), Err(ReadError::Closed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn route_may_have_a_deadline_and_a_way_of_its_own() {
+    let inbox = Inbox::new(1, FOREVER);
+    let settings = Settings {
+        timeout: Some(Duration::from_secs(1)),
+        stream_body: Some(true),
+        ..Settings::default()
+    };
+    inbox.routes().add(None, "/quick", Route { settings, ..Route::default() }).unwrap();
+    let mut quick = waiting(&inbox, "/quick");
+    let request = take(&inbox).unwrap();
+    assert!(matches!(request.content, Content::Streamed(_)));
+    assert!(request.found.route().is_some());
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert_eq!(answered(&mut quick).status(), StatusCode::GATEWAY_TIMEOUT);
+
+    let mut other = waiting(&inbox, "/other");
+    let request = take(&inbox).unwrap();
+    assert!(matches!(request.content, Content::Whole(_)));
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert!(poll(&mut other).is_pending());
+    request.answer_unrouted().unwrap();
+    assert_eq!(answered(&mut other).status(), StatusCode::NOT_FOUND);
 }
