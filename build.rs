@@ -41,9 +41,9 @@ mod header {
     use std::path::{Path, PathBuf};
 
     /// The sources that the header is made of, in the order of a manual.
-    const SOURCES: [&str; 13] = [
+    const SOURCES: &[&str] = &[
         "version", "error", "convert", "log", "message", "server", "event", "request", "route",
-        "ws", "sse", "owned", "buffer",
+        "ws", "sse", "owned", "buffer", "codec",
     ];
 
     /// Writes the header to cargo's output directory, for a test to compare with the one that is

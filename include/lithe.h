@@ -87,6 +87,9 @@
 /** Initializes a lithe_sse_options_t with the defaults. */
 #define LITHE_SSE_OPTIONS_INIT { sizeof(lithe_sse_options_t), 0, 0, 0, 0, 0 }
 
+/** Initializes a lithe_codec_options_t with the defaults. */
+#define LITHE_CODEC_OPTIONS_INIT { sizeof(lithe_codec_options_t), 0, NULL }
+
 /** Initializes a lithe_sse_event_t without any fields. */
 #define LITHE_SSE_EVENT_INIT \
     { sizeof(lithe_sse_event_t), { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, 0 }
@@ -177,6 +180,11 @@
  * The host's buffer has no room for the result. Nothing was written to it, nor taken from Lithe.
  */
 #define LITHE_ERR_TOO_SMALL -15
+
+/**
+ * The peer has broken the protocol.
+ */
+#define LITHE_ERR_PROTOCOL -16
 
 /**
  * How grave an event is: LITHE_LOG_ERROR to LITHE_LOG_TRACE.
@@ -642,6 +650,62 @@ typedef void (*lithe_free_callback)(void *arg);
 typedef uint64_t lithe_buffer_t;
 
 /**
+ * LITHE_ROLE_SERVER or LITHE_ROLE_CLIENT.
+ */
+typedef int32_t lithe_role;
+
+/**
+ * How a codec shall work. To be initialized with LITHE_CODEC_OPTIONS_INIT, which asks for the
+ * defaults; a field that is 0 or NULL does so too.
+ */
+typedef struct lithe_codec_options_t {
+    /**
+     * The size of this struct, which tells its version.
+     */
+    size_t size;
+    /**
+     * The largest message that is received; -1 for no limit. Default: 16 MiB.
+     */
+    int64_t max_message_bytes;
+    /**
+     * The Sec-WebSocket-Extensions that the server has answered with (see
+     * lithe_codec_extensions), the same for both ends. Messages of 1 KiB and more are then
+     * compressed. NUL-terminated. Default: none.
+     */
+    const char *extensions;
+} lithe_codec_options_t;
+
+/**
+ * One end of a WebSocket without its socket: lithe_codec_create gives it, lithe_codec_free takes
+ * it back. The host moves the bytes, and does the handshake before them.
+ */
+typedef uint64_t lithe_codec_t;
+
+/**
+ * What a peer has sent: LITHE_ITEM_MESSAGE and so on.
+ */
+typedef int32_t lithe_item_kind;
+
+/**
+ * Something that a peer has sent.
+ */
+typedef struct lithe_item_t {
+    /**
+     * LITHE_ITEM_MESSAGE and so on.
+     */
+    lithe_item_kind kind;
+    /**
+     * Of LITHE_ITEM_CLOSE: the close code, 1005 when the peer has sent none; else 0.
+     */
+    int32_t code;
+    /**
+     * The message, what a ping or pong holds, or the reason of a close. It belongs to the host
+     * until lithe_message_free.
+     */
+    struct lithe_message_t message;
+} lithe_item_t;
+
+/**
  * Nothing.
  */
 #define LITHE_LOG_OFF 0
@@ -724,6 +788,37 @@ typedef uint64_t lithe_buffer_t;
  * Messages of 1 KiB and more are compressed for clients that offer it (permessage-deflate).
  */
 #define LITHE_COMPRESSION_AUTO 1
+
+/**
+ * The end that was connected to.
+ */
+#define LITHE_ROLE_SERVER 1
+
+/**
+ * The end that connects. It masks what it sends.
+ */
+#define LITHE_ROLE_CLIENT 2
+
+/**
+ * A message.
+ */
+#define LITHE_ITEM_MESSAGE 1
+
+/**
+ * A ping, to be answered with a pong that holds the same (lithe_codec_encode_pong).
+ */
+#define LITHE_ITEM_PING 2
+
+/**
+ * A pong.
+ */
+#define LITHE_ITEM_PONG 3
+
+/**
+ * The peer closes: to be answered with lithe_codec_encode_close, unless this end has closed
+ * before. It is the last item.
+ */
+#define LITHE_ITEM_CLOSE 4
 
 #ifdef __cplusplus
 extern "C" {
@@ -1381,6 +1476,119 @@ int32_t lithe_sse_send_many(const lithe_sse_t *sse,
                             size_t count,
                             const struct lithe_sse_event_t *event,
                             int32_t *results);
+
+/**
+ * Makes one end of a WebSocket, for a host that has sockets of its own. The handshake is the
+ * host's (see lithe_codec_accept_key); what comes after it is decoded and encoded here.
+ *
+ * `options` may be NULL for the defaults. On an error `*codec` is 0. Never blocks. Errors:
+ * BAD_ARGUMENT, NOT_UTF8.
+ */
+int32_t lithe_codec_create(lithe_role role,
+                           const struct lithe_codec_options_t *options,
+                           lithe_codec_t *codec);
+
+/**
+ * Decodes bytes from the peer, in any split, and returns how many items they have completed: at
+ * most `capacity`, which are put into `items`. How many bytes were used goes to `*used`; while that
+ * is less than `len` the call is to be repeated with the rest. What is incomplete is kept.
+ *
+ * The bytes are decoded in place: what was used is overwritten. Bytes behind a close are ignored.
+ * Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, TOO_LARGE, PROTOCOL when the peer has broken the
+ * protocol or sent a message over the limit: the host sends a close (lithe_codec_encode_close with
+ * the code 0 says why) and ends the connection; every further call says so again.
+ */
+int32_t lithe_codec_decode(lithe_codec_t codec,
+                           void *data,
+                           size_t len,
+                           size_t *used,
+                           struct lithe_item_t *items,
+                           size_t capacity);
+
+/**
+ * Encodes a message: `kind` is LITHE_TEXT, for UTF-8, or LITHE_BINARY. It goes to `buffer`, which
+ * has room for `capacity` bytes, and its encoded length to `*len`.
+ *
+ * When there is too little room nothing is written or changed, and `*len` is how much there must
+ * be: NULL and 0 ask for that. A message that is compressed takes less in the end. On another
+ * error `*len` is 0. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, NOT_UTF8, TOO_LARGE,
+ * TOO_SMALL, CLOSED after lithe_codec_encode_close.
+ */
+int32_t lithe_codec_encode_message(lithe_codec_t codec,
+                                   lithe_message_kind kind,
+                                   const void *data,
+                                   size_t data_len,
+                                   void *buffer,
+                                   size_t capacity,
+                                   size_t *len);
+
+/**
+ * Encodes a ping, which holds at most 125 bytes. Otherwise it is lithe_codec_encode_message.
+ */
+int32_t lithe_codec_encode_ping(lithe_codec_t codec,
+                                const void *data,
+                                size_t data_len,
+                                void *buffer,
+                                size_t capacity,
+                                size_t *len);
+
+/**
+ * Encodes a pong, which holds at most 125 bytes. Otherwise it is lithe_codec_encode_message.
+ */
+int32_t lithe_codec_encode_pong(lithe_codec_t codec,
+                                const void *data,
+                                size_t data_len,
+                                void *buffer,
+                                size_t capacity,
+                                size_t *len);
+
+/**
+ * Encodes a close, after which this end sends nothing more: every later call that encodes says
+ * CLOSED.
+ *
+ * `code` is 0 for what lithe_codec_close_code says, a code as lithe_ws_close takes it, or 1005 for
+ * a close without a code. The reason, at most 123 bytes of UTF-8, may be NULL; `reason_len` may be
+ * LITHE_CSTR. Otherwise it is lithe_codec_encode_message.
+ */
+int32_t lithe_codec_encode_close(lithe_codec_t codec,
+                                 int32_t code,
+                                 const char *reason,
+                                 size_t reason_len,
+                                 void *buffer,
+                                 size_t capacity,
+                                 size_t *len);
+
+/**
+ * The code that lithe_codec_encode_close sends for 0: by what the peer has done wrong 1002, 1007
+ * or 1009; else what it has closed with, 1005 for no code at all; else 1000. Never blocks. Errors:
+ * BAD_HANDLE.
+ */
+int32_t lithe_codec_close_code(lithe_codec_t codec);
+
+/**
+ * Writes the Sec-WebSocket-Accept that answers a Sec-WebSocket-Key, both without line ends: 28
+ * bytes, to which no NUL is added. `key` is NUL-terminated.
+ *
+ * When there is too little room nothing is written, and `*len` is how much there must be. Never
+ * blocks. Errors: BAD_ARGUMENT, also for what is no key, NOT_UTF8, TOO_SMALL.
+ */
+int32_t lithe_codec_accept_key(const char *key, void *buffer, size_t capacity, size_t *len);
+
+/**
+ * Writes the Sec-WebSocket-Extensions that a server answers a client's offer of compression with,
+ * which is then also for lithe_codec_options_t. No NUL is added. `offer` is NUL-terminated: the
+ * client's header of that name.
+ *
+ * When there is too little room nothing is written, and `*len` is how much there must be. Never
+ * blocks. Errors: BAD_ARGUMENT, NOT_UTF8, TOO_SMALL, NOT_FOUND when the offer holds nothing that
+ * can be met: such an answer has no header of that name.
+ */
+int32_t lithe_codec_extensions(const char *offer, void *buffer, size_t capacity, size_t *len);
+
+/**
+ * Ends a codec's handle. Never blocks. Errors: BAD_HANDLE.
+ */
+int32_t lithe_codec_free(lithe_codec_t codec);
 
 #ifdef __cplusplus
 }  // extern "C"

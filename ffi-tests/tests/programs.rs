@@ -40,6 +40,7 @@ macro_rules! programs {
 
 programs! {
     buffers
+    codec
     event_batch
     events
     format

@@ -67,6 +67,16 @@ pub(super) fn content_in<'call>(data: *const c_void, len: usize) -> Result<&'cal
     }
 }
 
+/// Bytes that the host lends for the call, to be overwritten.
+pub(super) fn bytes_out<'call>(data: *mut c_void, len: usize) -> Result<&'call mut [u8], Error> {
+    let len = bytes_in(data, len)?.len();
+    if len == 0 {
+        return Ok(&mut []);
+    }
+    // SAFETY: as in `bytes_in`, and the host lends it to nobody else meanwhile.
+    Ok(unsafe { slice::from_raw_parts_mut(data.cast(), len) })
+}
+
 /// Text that the host lends for the call; `None` for NULL.
 pub(super) fn text_in<'call>(ptr: *const c_char, len: usize) -> Result<Option<&'call str>, Error> {
     if ptr.is_null() && (len == 0 || len == CSTR) {

@@ -40,8 +40,10 @@ pub const LITHE_ERR_PANIC: i32 = -13;
 pub const LITHE_ERR_FORKED: i32 = -14;
 /// The host's buffer has no room for the result. Nothing was written to it, nor taken from Lithe.
 pub const LITHE_ERR_TOO_SMALL: i32 = -15;
+/// The peer has broken the protocol.
+pub const LITHE_ERR_PROTOCOL: i32 = -16;
 
-const NAMES: [&CStr; 16] = [
+const NAMES: [&CStr; 17] = [
     c"success",
     c"closed",
     c"timeout",
@@ -58,6 +60,7 @@ const NAMES: [&CStr; 16] = [
     c"internal error",
     c"forked",
     c"too small",
+    c"protocol error",
 ];
 
 /// An error code, and what happened in words.
@@ -194,7 +197,7 @@ mod tests {
         assert_eq!(text(lithe_strerror(LITHE_OK)), "success");
         assert_eq!(text(lithe_strerror(LITHE_ERR_BAD_HANDLE)), "bad handle");
         assert_eq!(text(lithe_strerror(LITHE_ERR_PANIC)), "internal error");
-        for code in [1, -16, i32::MIN, i32::MAX] {
+        for code in [1, -17, i32::MIN, i32::MAX] {
             assert_eq!(text(lithe_strerror(code)), "unknown error");
         }
     }

@@ -27,6 +27,7 @@ pub(super) enum Kind {
     WebSocket = 3,
     EventStream = 4,
     Buffer = 5,
+    Codec = 7,
 }
 
 /// An object that a host can hold a handle to.

@@ -5,7 +5,8 @@ use std::ptr;
 
 use bytes::Bytes;
 
-use super::error::anywhere;
+use super::convert::{bad_argument, utf8};
+use super::error::{Error, anywhere};
 use crate::ws::Message;
 
 /// LITHE_TEXT or LITHE_BINARY.
@@ -15,6 +16,15 @@ pub type lithe_message_kind = i32;
 pub const LITHE_TEXT: lithe_message_kind = 1;
 /// A message of bytes.
 pub const LITHE_BINARY: lithe_message_kind = 2;
+
+/// Whether a message of the host's is text, which must be UTF-8 then.
+pub(super) fn is_text(kind: lithe_message_kind, payload: &[u8]) -> Result<bool, Error> {
+    match kind {
+        LITHE_TEXT => utf8(payload).map(|_| true),
+        LITHE_BINARY => Ok(false),
+        _ => Err(bad_argument(format_args!("there is no kind of message {kind}"))),
+    }
+}
 
 pub(super) fn kind_of(text: bool) -> lithe_message_kind {
     if text { LITHE_TEXT } else { LITHE_BINARY }

@@ -9,6 +9,7 @@
 
 mod block_on;
 mod buffer;
+mod codec;
 mod convert;
 mod error;
 mod event;

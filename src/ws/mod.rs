@@ -28,4 +28,6 @@ pub use prepared::Prepared;
 pub(crate) use shared::Inbound;
 pub use socket::{Receiver, Sender, Socket};
 pub use tokio_tungstenite::tungstenite::Utf8Bytes;
+#[cfg(feature = "ffi")]
+pub(crate) use upgrade::is_key;
 pub use upgrade::{UpgradeError, WebSocketUpgrade};

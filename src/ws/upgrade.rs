@@ -383,7 +383,7 @@ fn check_connect(method: &Method, extensions: &Extensions) -> Result<(), Upgrade
 }
 
 /// 16 bytes in base64: 22 characters and two of padding.
-fn is_key(key: &[u8]) -> bool {
+pub(crate) fn is_key(key: &[u8]) -> bool {
     key.len() == 24
         && key.ends_with(b"==")
         && key[..22].iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'/'))

@@ -28,6 +28,16 @@ impl Encoder {
         self.role == Role::Server && len <= self.fragment_size
     }
 
+    /// How long a frame with a payload of that length is.
+    #[cfg(feature = "ffi")]
+    pub(crate) fn frame_len(&self, payload: usize) -> usize {
+        let opcode = OpCode::Data(Data::Binary);
+        let mask = (self.role == Role::Client).then_some([0; 4]);
+        let header =
+            FrameHeader { is_final: true, rsv1: false, rsv2: false, rsv3: false, opcode, mask };
+        header.len(payload as u64).saturating_add(payload)
+    }
+
     /// Appends the header of an unfragmented server message.
     pub(crate) fn header(&self, text: bool, compressed: bool, len: usize, out: &mut Vec<u8>) {
         let opcode = OpCode::Data(if text { Data::Text } else { Data::Binary });

@@ -1,12 +1,39 @@
 use std::str::FromStr;
 
-use super::{Deflate, DeflateParams};
+use super::{Deflate, DeflateParams, Role};
 
 /// Picks the first offer of `permessage-deflate` in a `Sec-WebSocket-Extensions` header that can
 /// be met, and words the answer (RFC 7692 §7.1). `None` when there is none: the connection then
 /// goes on without compression.
 pub fn negotiate(offers: &str, settings: &Deflate) -> Option<(DeflateParams, String)> {
     offers.split(',').find_map(|offer| accept(offer, settings))
+}
+
+impl DeflateParams {
+    /// The parameters in the answer of a server, as `Inflater` and `Deflater`, which are made for
+    /// a server, need them at this end: its own side is the server's there. `None` when the answer
+    /// is malformed, or asks for a window that cannot be had.
+    pub fn agreed(answer: &str, role: Role) -> Option<DeflateParams> {
+        let mut parts = answer.split(';').map(str::trim);
+        if !parts.next()?.eq_ignore_ascii_case("permessage-deflate") {
+            return None;
+        }
+        let answer = Offer::parse(parts)?;
+        let server = (answer.server_no_context_takeover, answer.server_max_window_bits);
+        let client = (answer.client_no_context_takeover, answer.client_max_window_bits);
+        let (own, peer) = match role {
+            Role::Server => (server, client),
+            Role::Client => (client, server),
+        };
+        // zlib makes no window of 256 bytes; what is made with one inflates with a larger one.
+        let own_bits = own.1.unwrap_or(15);
+        (own_bits >= 9).then(|| DeflateParams {
+            server_no_context_takeover: own.0,
+            client_no_context_takeover: peer.0,
+            server_max_window_bits: own_bits,
+            client_max_window_bits: peer.1.unwrap_or(15).max(9),
+        })
+    }
 }
 
 fn accept(offer: &str, settings: &Deflate) -> Option<(DeflateParams, String)> {
@@ -93,4 +120,30 @@ fn window_bits(value: &str) -> Option<u8> {
     let value = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value);
     let canonical = !value.starts_with(['0', '+']);
     u8::from_str(value).ok().filter(|bits| canonical && (8..=15).contains(bits))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ends_take_the_same_answer_from_their_own_side() {
+        let answer = "permessage-deflate; server_no_context_takeover; client_max_window_bits=9";
+        let server = DeflateParams::agreed(answer, Role::Server).unwrap();
+        let client = DeflateParams::agreed(answer, Role::Client).unwrap();
+        assert_eq!((server.server_max_window_bits, server.client_max_window_bits), (15, 9));
+        assert_eq!((client.server_max_window_bits, client.client_max_window_bits), (9, 15));
+        assert!(server.server_no_context_takeover && !server.client_no_context_takeover);
+        assert!(client.client_no_context_takeover && !client.server_no_context_takeover);
+    }
+
+    #[test]
+    fn window_of_256_bytes_inflates_but_cannot_be_made() {
+        let answer = "permessage-deflate; server_max_window_bits=8";
+        assert_eq!(DeflateParams::agreed(answer, Role::Server), None);
+        let client = DeflateParams::agreed(answer, Role::Client).unwrap();
+        assert_eq!(client.client_max_window_bits, 9);
+        assert_eq!(DeflateParams::agreed("permessage-deflate; x", Role::Client), None);
+        assert_eq!(DeflateParams::agreed("x-other", Role::Client), None);
+    }
 }
