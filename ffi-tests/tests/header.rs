@@ -11,6 +11,7 @@ const PROGRAM: &str = r#"
 
 int main(void) {
     lithe_server_config_t config = LITHE_SERVER_CONFIG_INIT;
+    lithe_response_options_t response = LITHE_RESPONSE_OPTIONS_INIT;
     lithe_route_options_t route = LITHE_ROUTE_OPTIONS_INIT;
     lithe_drain_report_t report = LITHE_DRAIN_REPORT_INIT;
     lithe_ws_options_t ws = LITHE_WS_OPTIONS_INIT;
@@ -21,7 +22,7 @@ int main(void) {
     lithe_message_t message = LITHE_MESSAGE_INIT;
     lithe_string_t text = LITHE_STRING("text");
     lithe_header_t header = LITHE_HEADER("name", "value");
-    return config.size == sizeof config && route.size == sizeof route && report.size == sizeof report && ws.size == sizeof ws
+    return config.size == sizeof config && response.size == sizeof response && route.size == sizeof route && report.size == sizeof report && ws.size == sizeof ws
         && closed.size == sizeof closed && sse.size == sizeof sse && event.size == sizeof event
         && codec.size == sizeof codec && message.kind == 0 && text.len == LITHE_CSTR && header.value.ptr[0] == 'v'
         && lithe_abi_version() == LITHE_ABI_VERSION ? LITHE_OK : 1;

@@ -27,6 +27,7 @@ pub(super) enum Kind {
     WebSocket = 3,
     EventStream = 4,
     Buffer = 5,
+    Response = 6,
     Codec = 7,
 }
 

@@ -19,6 +19,7 @@ mod log;
 mod message;
 mod owned;
 mod request;
+mod response;
 mod route;
 mod server;
 mod signal;

@@ -475,11 +475,7 @@ fn respond(
     body: &[u8],
 ) -> Result<(), Error> {
     let request = handle::get::<Request>(request)?;
-    let status = u16::try_from(status)
-        .ok()
-        .filter(|status| (200..=599).contains(status))
-        .and_then(|status| StatusCode::from_u16(status).ok())
-        .ok_or_else(|| bad_argument(format_args!("a response cannot have status {status}")))?;
+    let status = status_in(status)?;
     let mut response = Response::new(Body::from(Bytes::copy_from_slice(body)));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
@@ -487,7 +483,15 @@ fn respond(
     Ok(())
 }
 
-/// What the length and the connection are is not for the host to say.
+pub(super) fn status_in(status: i32) -> Result<StatusCode, Error> {
+    u16::try_from(status)
+        .ok()
+        .filter(|status| (200..=599).contains(status))
+        .and_then(|status| StatusCode::from_u16(status).ok())
+        .ok_or_else(|| bad_argument(format_args!("a response cannot have status {status}")))
+}
+
+/// What the connection is, and how a body is framed, is not for the host to say.
 const RESERVED: [HeaderName; 5] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,
@@ -496,7 +500,41 @@ const RESERVED: [HeaderName; 5] = [
     header::UPGRADE,
 ];
 
+/// The headers of a response whose length Lithe knows.
 fn headers_in(headers: &[lithe_header_t]) -> Result<HeaderMap, Error> {
+    check_reserved(all_headers_in(headers)?)
+}
+
+/// The headers of a response that is streamed, and what the Content-Length among them says.
+pub(super) fn headers_and_length_in(
+    headers: &[lithe_header_t],
+) -> Result<(HeaderMap, Option<u64>), Error> {
+    let mut map = all_headers_in(headers)?;
+    let mut lengths = map.get_all(header::CONTENT_LENGTH).iter();
+    let length = lengths.next().map(length_in).transpose()?;
+    if lengths.next().is_some() {
+        return Err(bad_argument("there is more than one Content-Length"));
+    }
+    map.remove(header::CONTENT_LENGTH);
+    Ok((check_reserved(map)?, length))
+}
+
+fn length_in(value: &HeaderValue) -> Result<u64, Error> {
+    // A number would also be parsed with a sign.
+    let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    digits
+        .and_then(|digits| digits.parse().ok())
+        .ok_or_else(|| bad_argument("the Content-Length is no number of bytes"))
+}
+
+fn check_reserved(headers: HeaderMap) -> Result<HeaderMap, Error> {
+    match RESERVED.iter().find(|name| headers.contains_key(*name)) {
+        Some(name) => Err(bad_argument(format_args!("the header {name} is set by Lithe"))),
+        None => Ok(headers),
+    }
+}
+
+fn all_headers_in(headers: &[lithe_header_t]) -> Result<HeaderMap, Error> {
     let mut map = HeaderMap::with_capacity(headers.len());
     for header in headers {
         let name = content_in(header.name.ptr.cast(), header.name.len)?;
@@ -504,9 +542,6 @@ fn headers_in(headers: &[lithe_header_t]) -> Result<HeaderMap, Error> {
             let name = String::from_utf8_lossy(name);
             bad_argument(format_args!("{name:?} cannot be the name of a header"))
         })?;
-        if RESERVED.contains(&name) {
-            return Err(bad_argument(format_args!("the header {name} is set by Lithe")));
-        }
         let value = header_value(content_in(header.value.ptr.cast(), header.value.len)?)?;
         map.try_append(name, value).map_err(bad_argument)?;
     }

@@ -33,6 +33,8 @@ mod refuse;
 mod registry;
 #[cfg(feature = "ffi")]
 pub(crate) mod request;
+#[cfg(feature = "ffi")]
+pub(crate) mod response;
 mod service;
 mod shared;
 mod timer;

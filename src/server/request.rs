@@ -3,13 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::http::{HeaderMap, Method, Uri};
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::inbox::Found;
+use super::response::StreamedResponse;
 use super::upload::Upload;
 use crate::sse;
 use crate::ws::{Socket, UpgradeError, WebSocketUpgrade};
@@ -71,6 +73,37 @@ impl Request {
         if let Content::Streamed(upload) = &self.content {
             upload.close();
         }
+    }
+
+    /// Answers with a response whose body the host writes piece by piece. What is left of the
+    /// request's body may be read meanwhile.
+    pub(crate) fn respond_stream(
+        &self,
+        status: StatusCode,
+        headers: HeaderMap,
+        length: Option<u64>,
+        send_queue: usize,
+    ) -> Result<StreamedResponse, AnswerError> {
+        let Open { answer, .. } = self.exchange.take()?;
+        let upload = match &self.content {
+            Content::Streamed(upload) => Some(upload.clone()),
+            Content::Whole(_) => None,
+        };
+        let (stream, body) = StreamedResponse::new(send_queue, length, upload);
+        if self.method == Method::HEAD
+            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+            || length == Some(0)
+        {
+            stream.close();
+        }
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        if let Some(length) = length {
+            response.headers_mut().insert(CONTENT_LENGTH, length.into());
+        }
+        answer.send(response).map_err(|_| AnswerError::Gone)?;
+        Ok(stream)
     }
 
     /// Answers a WebSocket handshake; the socket may be used at once. `configure` is only called

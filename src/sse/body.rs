@@ -11,8 +11,8 @@ use http_body::Frame;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
-use super::queue::{MAX_FRAME, Queue};
 use super::{Event, IntoEvent, Queued};
+use crate::transport::queue::{MAX_FRAME, Queue};
 
 /// The blank line lets clients that read event by event see it too.
 const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::queue::{Piece, Queue};
 use super::{Config, Event, Sse};
 #[cfg(feature = "ffi")]
 use crate::transport::events::{Host, Tag};
+use crate::transport::queue::{Piece, Queue, Unsent};
 
 /// An event stream and the sender that feeds it.
 ///
@@ -54,6 +54,16 @@ pub enum SendError {
     Timeout,
 }
 
+impl From<Unsent> for SendError {
+    fn from(unsent: Unsent) -> Self {
+        match unsent {
+            Unsent::Closed => SendError::Closed,
+            Unsent::Full => SendError::Full,
+            Unsent::Timeout => SendError::Timeout,
+        }
+    }
+}
+
 /// The sending side of an event stream; clones send on the same one.
 ///
 /// Events are queued up to a bound in bytes ([`Config::send_queue`]). A byte counts as queued
@@ -78,7 +88,7 @@ impl Sender {
     /// [`SendError::Closed`].
     pub async fn send(&self, event: impl Into<Event>) -> Result<(), SendError> {
         let piece = Piece::Owned(event.into().into_vec());
-        self.queue.send(piece).await
+        Ok(self.queue.send(piece).await?)
     }
 
     /// Queues an event if there is room for it. Returns at once.
@@ -87,7 +97,7 @@ impl Sender {
     ///
     /// [`SendError::Full`], [`SendError::Closed`].
     pub fn try_send(&self, event: impl Into<Event>) -> Result<(), SendError> {
-        self.queue.try_send(Piece::Owned(event.into().into_vec()))
+        Ok(self.queue.try_send(Piece::Owned(event.into().into_vec()))?)
     }
 
     /// Queues an event; blocks the thread while the queue is full, for ever or up to `timeout`.
@@ -102,7 +112,7 @@ impl Sender {
         event: impl Into<Event>,
         timeout: Option<Duration>,
     ) -> Result<(), SendError> {
-        self.queue.send_blocking(Piece::Owned(event.into().into_vec()), timeout)
+        Ok(self.queue.send_blocking(Piece::Owned(event.into().into_vec()), timeout)?)
     }
 
     /// Queues the bytes of one or more whole events, as [`Event::encode`] makes them; waits while
@@ -124,7 +134,7 @@ impl Sender {
     ///
     /// [`SendError::Closed`].
     pub async fn send_encoded(&self, events: Bytes) -> Result<(), SendError> {
-        self.queue.send(Piece::Shared(events)).await
+        Ok(self.queue.send(Piece::Shared(events)).await?)
     }
 
     /// Queues the bytes of one or more whole events if there is room for them. Returns at once.
@@ -133,7 +143,7 @@ impl Sender {
     ///
     /// [`SendError::Full`], [`SendError::Closed`].
     pub fn try_send_encoded(&self, events: Bytes) -> Result<(), SendError> {
-        self.queue.try_send(Piece::Shared(events))
+        Ok(self.queue.try_send(Piece::Shared(events))?)
     }
 
     /// Ends the stream after what is queued.
@@ -144,7 +154,7 @@ impl Sender {
     /// Waits until nothing more can be sent: the client is gone, or one side has closed the
     /// stream. Cancel safe.
     pub async fn closed(&self) {
-        self.queue.closed().await;
+        self.queue.ended().await;
     }
 
     /// Whether nothing more can be sent.
@@ -194,3 +204,6 @@ impl fmt::Debug for Sender {
         f.debug_struct("Sender").field("queued_bytes", &self.queued_bytes()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,8 +38,8 @@ mod channel;
 mod config;
 mod event;
 mod last_event_id;
-mod queue;
 mod response;
+mod supervised;
 
 pub use body::Body;
 pub use channel::{SendError, Sender, channel, channel_with};

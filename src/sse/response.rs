@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use futures_core::Stream;
 
 use super::body::{Body, Connection};
-use super::queue::Queue;
 use super::{Config, Event, IntoEvent};
+use crate::transport::queue::Queue;
 use crate::transport::{EndlessBody, Supervised};
 
 /// An event stream as the response to a request.

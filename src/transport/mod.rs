@@ -9,6 +9,8 @@ pub(crate) mod events;
 mod http;
 #[cfg(any(feature = "sse", feature = "ws"))]
 mod outbox;
+#[cfg(feature = "sse")]
+pub(crate) mod queue;
 #[cfg(any(feature = "ws", feature = "server"))]
 pub(crate) mod scratch;
 #[cfg(any(feature = "ws", feature = "server"))]

@@ -12,8 +12,8 @@ use futures_util::{StreamExt, stream};
 use http_body::Body as _;
 use tokio::time::Instant;
 
-use super::super::queue::{Aborted, MAX_FRAME};
 use super::super::{Body, Config, Event, IntoEvent, SendError, Sse, channel, channel_with};
+use crate::transport::queue::{Aborted, MAX_FRAME};
 
 async fn frame<S>(body: &mut Pin<Box<Body<S>>>) -> Option<Result<Bytes, BoxError>>
 where

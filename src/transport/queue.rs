@@ -1,4 +1,4 @@
-//! What the senders, the body and the server share of one event stream.
+//! What the senders and the body of one response share that is sent piece by piece.
 
 #[cfg_attr(not(feature = "ffi"), allow(dead_code, reason = "for hosts behind the C ABI"))]
 mod events;
@@ -11,16 +11,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::{Event, SendError};
-use crate::transport::events::{Announcement, Port};
-use crate::transport::{Outbox, Supervised};
+use super::Outbox;
+use super::events::{Announcement, Port};
 
 /// At most how many bytes the body hands on at once, so that one stream that lags behind does not
 /// hold up the others.
-pub(super) const MAX_FRAME: usize = 256 * 1024;
+pub(crate) const MAX_FRAME: usize = 256 * 1024;
 
-/// An encoded event on its way into the queue.
-pub(super) enum Piece {
+/// Encoded bytes on their way into the queue.
+pub(crate) enum Piece {
     Owned(Vec<u8>),
     Shared(Bytes),
 }
@@ -32,6 +31,17 @@ impl Piece {
             Piece::Shared(bytes) => bytes.len(),
         }
     }
+}
+
+/// Why something was not queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unsent {
+    /// The stream has ended.
+    Closed,
+    /// There is no room.
+    Full,
+    /// There was no room until the time was up.
+    Timeout,
 }
 
 /// The answer to an offer.
@@ -55,11 +65,15 @@ struct State {
     outbox: Outbox,
     /// Bytes that the body has handed on, but that the transport may not have taken yet.
     handed_on: usize,
-    /// Events queued that the server has not counted yet.
+    /// Pieces queued that the server has not counted yet.
     messages: u64,
     phase: Phase,
     /// It was this side that has ended the stream.
     ended_here: bool,
+    /// The end is told when all that is queued was taken, and not before.
+    told_when_taken: bool,
+    /// Not all that was queued was taken.
+    lost: bool,
     /// Whether a sender waits for room.
     starved: bool,
     /// The body's task, while it waits for something to send. Taken by the first sender of a
@@ -79,13 +93,15 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         let state = State {
             outbox: Outbox::new(limit),
             handed_on: 0,
             messages: 0,
             phase: Phase::Open,
             ended_here: false,
+            told_when_taken: false,
+            lost: false,
             starved: false,
             body: None,
             port: None,
@@ -98,72 +114,86 @@ impl Queue {
         }
     }
 
+    /// A queue for a body that has an end: it counts as ended when all of it was taken, or cannot
+    /// be any more.
+    #[cfg(feature = "ffi")]
+    pub(crate) fn told_when_taken(limit: usize) -> Self {
+        let queue = Queue::new(limit);
+        queue.lock().told_when_taken = true;
+        queue
+    }
+
     /// No code of others runs under the lock, so a poisoned state is still a consistent one.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn queued_bytes(&self) -> usize {
+    pub(crate) fn queued_bytes(&self) -> usize {
         self.lock().outbox.queued()
     }
 
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.lock().phase != Phase::Open
     }
 
     #[cfg(test)]
-    pub(super) fn is_starved(&self) -> bool {
+    pub(crate) fn is_starved(&self) -> bool {
         self.lock().starved
     }
 
-    /// Waits until nothing more can be sent.
-    pub(super) async fn closed(&self) {
+    /// Waits until the stream has ended. Says whether cleanly.
+    pub(crate) async fn ended(&self) -> bool {
         loop {
             let changed = self.changed.notified();
-            if self.is_closed() {
-                return;
+            if let Some(clean) = self.ending() {
+                return clean;
             }
             changed.await;
         }
     }
 
-    pub(super) fn add_sender(&self) {
+    /// Whether the stream has ended, and if so whether cleanly: by this side.
+    pub(crate) fn ending(&self) -> Option<bool> {
+        self.lock().ending()
+    }
+
+    pub(crate) fn add_sender(&self) {
         self.senders.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Closes the stream with its last sender.
-    pub(super) fn remove_sender(&self) {
+    pub(crate) fn remove_sender(&self) {
         if self.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.close();
         }
     }
 
-    pub(super) fn try_send(&self, piece: Piece) -> Result<(), SendError> {
+    pub(crate) fn try_send(&self, piece: Piece) -> Result<(), Unsent> {
         match self.offer(piece, false) {
             Offer::Queued => Ok(()),
-            Offer::Full(_) => Err(SendError::Full),
-            Offer::Closed => Err(SendError::Closed),
+            Offer::Full(_) => Err(Unsent::Full),
+            Offer::Closed => Err(Unsent::Closed),
         }
     }
 
-    pub(super) async fn send(&self, mut piece: Piece) -> Result<(), SendError> {
+    pub(crate) async fn send(&self, mut piece: Piece) -> Result<(), Unsent> {
         loop {
             // Made before the queue is looked at, or a change in between would be missed.
             let changed = self.changed.notified();
             match self.offer(piece, true) {
                 Offer::Queued => return Ok(()),
                 Offer::Full(back) => piece = back,
-                Offer::Closed => return Err(SendError::Closed),
+                Offer::Closed => return Err(Unsent::Closed),
             }
             changed.await;
         }
     }
 
-    pub(super) fn send_blocking(
+    pub(crate) fn send_blocking(
         &self,
         piece: Piece,
         timeout: Option<Duration>,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), Unsent> {
         // A timeout too far away to be expressed is none.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut state = self.lock();
@@ -175,13 +205,13 @@ impl Queue {
             };
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(SendError::Timeout);
+                return Err(Unsent::Timeout);
             }
             let waited = self.unblocked.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         if state.phase != Phase::Open {
-            return Err(SendError::Closed);
+            return Err(Unsent::Closed);
         }
         push_and_wake(state, piece);
         Ok(())
@@ -204,26 +234,37 @@ impl Queue {
     }
 
     /// Queues for the body itself, which knows on its own how much to take.
-    pub(super) fn push(&self, events: Vec<u8>, messages: u64) {
+    pub(crate) fn push(&self, events: Vec<u8>, messages: u64) {
         let mut state = self.lock();
         state.outbox.push_owned(events);
         state.messages += messages;
     }
 
     /// Ends the stream after what is queued.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.end(|_| {});
     }
 
     /// Breaks the stream off, or forgets what the client will not take any more, if it is gone.
-    pub(super) fn abort(&self) {
+    pub(crate) fn abort(&self) {
         let mut state = self.lock();
-        let was_open = state.phase == Phase::Open;
+        let just_now = state.ending().is_none();
+        state.lost |= state.told_when_taken && state.outbox.queued() > state.handed_on;
         state.phase = Phase::Aborted;
         state.handed_on = 0;
         let discarded = state.outbox.discard();
-        self.ended(state, was_open);
+        self.tell_end(state, just_now);
         drop(discarded);
+    }
+
+    /// The pieces queued since this was asked last.
+    pub(crate) fn take_messages(&self) -> u64 {
+        std::mem::take(&mut self.lock().messages)
+    }
+
+    /// Ends the stream after what is queued and these bytes.
+    pub(crate) fn close_with(&self, last_words: Vec<u8>) {
+        self.end(|outbox| outbox.push_owned(last_words));
     }
 
     /// Turns an open stream into one that takes nothing more.
@@ -233,11 +274,11 @@ impl Queue {
             last_words(&mut state.outbox);
             state.phase = Phase::Closed;
             state.ended_here = true;
-            self.ended(state, true);
+            self.tell_end(state, true);
         }
     }
 
-    fn ended(&self, mut state: MutexGuard<'_, State>, just_now: bool) {
+    fn tell_end(&self, mut state: MutexGuard<'_, State>, just_now: bool) {
         let body = state.body.take();
         let announcement = state.announce_end();
         drop(state);
@@ -259,7 +300,7 @@ impl Queue {
     ///
     /// To be asked for more, the transport must have taken what it got before: only then does
     /// that stop to count as queued.
-    pub(super) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Aborted>>> {
+    pub(crate) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Aborted>>> {
         let mut state = self.lock();
         let taken = std::mem::take(&mut state.handed_on);
         let fed = state.settle(taken);
@@ -290,6 +331,14 @@ impl Queue {
 }
 
 impl State {
+    fn ending(&self) -> Option<bool> {
+        match self.phase {
+            Phase::Open => None,
+            Phase::Closed if self.told_when_taken => None,
+            Phase::Closed | Phase::Aborted => Some(self.ended_here && !self.lost),
+        }
+    }
+
     /// Notes that the transport took so many bytes. Says whether senders may go on.
     fn settle(&mut self, taken: usize) -> bool {
         if taken == 0 {
@@ -317,30 +366,5 @@ fn push_and_wake(mut state: MutexGuard<'_, State>, piece: Piece) {
 
 /// The error by which a body is broken off.
 #[derive(Debug, thiserror::Error)]
-#[error("the event stream was broken off by its server")]
-pub(super) struct Aborted;
-
-impl Supervised for Queue {
-    fn drain(&self, retry: Duration) {
-        self.end(|outbox| outbox.push_owned(Event::default().retry(retry).into_vec()));
-    }
-
-    fn close(&self, _code: u16, _reason: &str) {
-        Queue::close(self);
-    }
-
-    fn abort(&self) {
-        Queue::abort(self);
-    }
-
-    fn queued_bytes(&self) -> usize {
-        Queue::queued_bytes(self)
-    }
-
-    fn take_messages(&self) -> u64 {
-        std::mem::take(&mut self.lock().messages)
-    }
-}
-
-#[cfg(test)]
-mod tests;
+#[error("the response was broken off by its server")]
+pub(crate) struct Aborted;

@@ -4,18 +4,18 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
-use super::{Phase, Queue, State};
+use super::{Queue, State};
 use crate::transport::events::{Announcement, Batch, Event, Host, Port, Source, Tag};
 
 impl Queue {
     /// From here on, what happens on the stream is told to the host.
-    pub(in crate::sse) fn report_to(self: &Arc<Self>, host: Arc<dyn Host>, tag: Tag) {
+    pub(crate) fn report_to(self: &Arc<Self>, host: Arc<dyn Host>, tag: Tag) {
         let source: Weak<Self> = Arc::downgrade(self);
         let mut port = Port::new(host, source, tag);
         let mut state = self.lock();
-        let announcement = match state.phase {
-            Phase::Open => Announcement::default(),
-            _ => port.announce(),
+        let announcement = match state.ending() {
+            None => Announcement::default(),
+            Some(_) => port.announce(),
         };
         state.port = Some(port);
         drop(state);
@@ -23,7 +23,7 @@ impl Queue {
     }
 
     /// The host wants to hear no more.
-    pub(in crate::sse) fn report_to_nobody(&self) {
+    pub(crate) fn report_to_nobody(&self) {
         let port = self.lock().port.take();
         drop(port);
     }
@@ -38,21 +38,19 @@ impl State {
     }
 
     pub(super) fn announce_end(&mut self) -> Announcement {
-        self.port.as_mut().map(|port| port.announce()).unwrap_or_default()
+        let has_ended = self.ending().is_some();
+        let port = self.port.as_mut().filter(|_| has_ended);
+        port.map(|port| port.announce()).unwrap_or_default()
     }
 }
 
 impl Source for Queue {
     fn hand_over(&self, batch: &mut Batch<'_>) -> bool {
         let mut state = self.lock();
-        let State { phase, ended_here, port, .. } = &mut *state;
-        let Some(port) = port else { return false };
-        let clean = *ended_here;
-        let end = (*phase != Phase::Open).then_some(|| Event::Closed {
-            code: 0,
-            reason: Bytes::new(),
-            clean,
-        });
+        let ending = state.ending();
+        let Some(port) = &mut state.port else { return false };
+        let end =
+            ending.map(|clean| move || Event::Closed { code: 0, reason: Bytes::new(), clean });
         let more = port.hand_over(batch, || None, end);
         port.stay_listed(more)
     }
