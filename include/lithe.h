@@ -71,6 +71,9 @@
     { sizeof(lithe_server_config_t), NULL, NULL, NULL, NULL, NULL, \
       0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
+/** Initializes a lithe_response_options_t with the defaults. */
+#define LITHE_RESPONSE_OPTIONS_INIT { sizeof(lithe_response_options_t), 0, 0, 0 }
+
 /** Initializes a lithe_route_options_t with what the server does. */
 #define LITHE_ROUTE_OPTIONS_INIT { sizeof(lithe_route_options_t), 0, 0, 0 }
 
@@ -427,6 +430,36 @@ typedef struct lithe_header_t {
 } lithe_header_t;
 
 /**
+ * How a streamed response shall behave. To be initialized with LITHE_RESPONSE_OPTIONS_INIT, which
+ * asks for the defaults; a field that is 0 does so too.
+ */
+typedef struct lithe_response_options_t {
+    /**
+     * The size of this struct, which tells its version.
+     */
+    size_t size;
+    /**
+     * How much may wait to be sent before lithe_response_write waits; -1 for no limit. Default:
+     * 1 MiB.
+     */
+    int64_t send_queue_bytes;
+    /**
+     * 1: what happens to the response, which is its end and room in its queue, comes out of
+     * lithe_server_wait. Default: 0.
+     */
+    int32_t events;
+    /**
+     * The host's own number for the response, which its events bear.
+     */
+    uint64_t user_data;
+} lithe_response_options_t;
+
+/**
+ * A streamed response: lithe_request_respond_stream gives it, lithe_response_free takes it back.
+ */
+typedef uint64_t lithe_response_t;
+
+/**
  * Answers a request, on the thread that called lithe_request_dispatch or lithe_server_serve. When
  * it returns, the request is freed: one that it has not answered is answered with 503. What it has
  * answered the request with, a WebSocket say, goes on.
@@ -766,10 +799,11 @@ typedef struct lithe_item_t {
 #define LITHE_EVENT_WRITABLE 4
 
 /**
- * A WebSocket or event stream has ended: its last event, whichever side has ended it. Of a
- * WebSocket `code` is the close code, `clean` is 1 when both sides have said that they close, and
- * `message` is the reason (see lithe_ws_close_info_t); of an event stream `clean` is 1 when the
- * server has ended it, 0 when the client has gone. The handle is still to be freed.
+ * A WebSocket, event stream or streamed response has ended: its last event, whichever side has
+ * ended it. Of a WebSocket `code` is the close code, `clean` is 1 when both sides have said that
+ * they close, and `message` is the reason (see lithe_ws_close_info_t); of an event stream `clean`
+ * is 1 when the server has ended it, 0 when the client has gone; of a response it is 1 when it was
+ * finished and all of it has left the send queue, else 0. The handle is still to be freed.
  */
 #define LITHE_EVENT_CLOSED 5
 
@@ -777,6 +811,13 @@ typedef struct lithe_item_t {
  * A drain that lithe_server_begin_drain has begun is over: `handle` is the lithe_server_t.
  */
 #define LITHE_EVENT_DRAINED 6
+
+/**
+ * The body of a request that lithe_request_watch was called for can be read on: a
+ * lithe_request_read was told TIMEOUT, and since then more has come, or the end, or an error, which
+ * the next one returns. `handle` is the lithe_request_t.
+ */
+#define LITHE_EVENT_READABLE 7
 
 /**
  * Messages are not compressed. The default: compression costs time, and secrets beside text that
@@ -1061,6 +1102,17 @@ int32_t lithe_request_read(lithe_request_t request,
                            int32_t timeout_ms);
 
 /**
+ * Has events tell of the body of a request that is streamed, for a host that does not block:
+ * whenever a lithe_request_read was told TIMEOUT, one LITHE_EVENT_READABLE, which bears `user_data`,
+ * comes out of lithe_server_wait as soon as there is something to read.
+ *
+ * Called again, it changes `user_data`. Never blocks. Errors: BAD_HANDLE, WRONG_STATE when the body
+ * came as a whole.
+ */
+int32_t lithe_request_watch(lithe_request_t request,
+                            uint64_t user_data);
+
+/**
  * The subprotocols that a WebSocket handshake offers, the client's favourite first, with ", "
  * between them. Empty when it offers none, and for other requests.
  *
@@ -1145,6 +1197,76 @@ int32_t lithe_request_respond_text(lithe_request_t request,
  * answered is answered with 503. Never blocks. Errors: BAD_HANDLE.
  */
 int32_t lithe_request_free(lithe_request_t request);
+
+/**
+ * Answers a request with a status from 200 to 599 and headers, and begins its body, which
+ * lithe_response_write goes on with and lithe_response_finish ends. The headers are copied.
+ *
+ * When the headers say the Content-Length, exactly so much must be written. Otherwise the body may
+ * have any length: it is sent in chunks over HTTP/1.1, and over HTTP/1.0 ends with the connection.
+ * For a HEAD request, or a status without a body, there is nothing to write: the response is ended
+ * already, so that lithe_response_write says CLOSED.
+ *
+ * A response has no deadline once it has begun. `headers` may be NULL when `header_count` is 0,
+ * `options` for the defaults. The request's handle is still to be freed; until then, and until the
+ * response is finished, lithe_request_read goes on reading its body. On an error `*response` is 0.
+ * Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT (status, a malformed header, or one that is for
+ * Lithe to set), CLOSED when the client has gone or was told that the answer took too long,
+ * WRONG_STATE when the request was answered already.
+ */
+int32_t lithe_request_respond_stream(lithe_request_t request,
+                                     int32_t status,
+                                     const struct lithe_header_t *headers,
+                                     size_t header_count,
+                                     const struct lithe_response_options_t *options,
+                                     lithe_response_t *response);
+
+/**
+ * Writes the next bytes of a response's body, which are copied. Success means that they are in the
+ * send queue: all of them, or none on an error. More than the queue has room for is taken when
+ * nothing else waits in it, so whoever has much to send writes it in smaller pieces.
+ *
+ * Blocks while the send queue is full, for `timeout_ms` at most. Errors: BAD_HANDLE, BAD_ARGUMENT,
+ * CLOSED when the client has gone or the response was finished, TIMEOUT, or FULL when `timeout_ms`
+ * is 0, TOO_LARGE when it is more than the Content-Length leaves.
+ */
+int32_t lithe_response_write(lithe_response_t response,
+                             const void *data,
+                             size_t len,
+                             int32_t timeout_ms);
+
+/**
+ * Ends the body of a response after what is queued. From here on every thread that writes to it
+ * gets CLOSED, and the request's body is not read any further. Does nothing when the response is
+ * finished already.
+ *
+ * The handle stays valid until lithe_response_free, which may follow at once. Never blocks. Errors:
+ * BAD_HANDLE, CLOSED when the client has gone before it had all, WRONG_STATE when less was written
+ * than the Content-Length says.
+ */
+int32_t lithe_response_finish(lithe_response_t response);
+
+/**
+ * Waits until a response has ended, for `timeout_ms` at most. Success means that it was finished
+ * and that all of it has left the send queue, on its way to the client.
+ *
+ * Blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, CLOSED when the client has gone before, TIMEOUT when the
+ * response has not ended.
+ */
+int32_t lithe_response_wait_closed(lithe_response_t response,
+                                   int32_t timeout_ms);
+
+/**
+ * How many bytes of a response wait to be sent. Never blocks. Errors: BAD_HANDLE.
+ */
+int64_t lithe_response_queued(lithe_response_t response);
+
+/**
+ * Ends a response's handle. One that is not finished is broken off, so that the client takes it for
+ * the failure that it is and not for a shorter body; threads that write to it get CLOSED, and no
+ * more events come of it. One that is finished is sent to its end. Never blocks. Errors: BAD_HANDLE.
+ */
+int32_t lithe_response_free(lithe_response_t response);
 
 /**
  * Adds a route: requests with that method, such as "GET", whose path fits `pattern`. Both texts

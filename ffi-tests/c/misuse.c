@@ -6,6 +6,9 @@ static void check_bad_handle(uint64_t handle) {
     lithe_string_t text;
     lithe_header_t header;
     uint64_t out;
+    void *user_data;
+    char byte;
+    size_t len = 1;
     lithe_message_t message = LITHE_MESSAGE_INIT;
     lithe_sse_event_t event = LITHE_SSE_EVENT_INIT;
     lithe_ws_close_info_t info = LITHE_WS_CLOSE_INFO_INIT;
@@ -17,6 +20,8 @@ static void check_bad_handle(uint64_t handle) {
     CHECK(out == 0);
     CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_server_drain(handle, -1, NULL));
     CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_server_stop(handle));
+    CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_server_route(handle, "GET", "/", NULL, NULL, NULL));
+    CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_server_serve(handle, -1));
     CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_server_free(handle));
 
     CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_request_method(handle, &text));
@@ -32,7 +37,22 @@ static void check_bad_handle(uint64_t handle) {
     CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_request_is_websocket(handle));
     CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_request_respond(handle, 200, NULL, 0, NULL, 0));
     CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_request_respond_text(handle, 200, NULL, NULL));
+    CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_request_respond_stream(handle, 200, NULL, 0, NULL, &out));
+    CHECK(out == 0);
+    CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_request_query_param(handle, "a", &text));
+    CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_request_param(handle, "a", &text));
+    CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_request_user_data(handle, &user_data));
+    CHECK(user_data == NULL);
+    CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_request_read(handle, &byte, 1, &len, -1));
+    CHECK(len == 0);
+    CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_request_dispatch(handle));
     CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_request_free(handle));
+
+    CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_response_write(handle, "x", 1, -1));
+    CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_response_finish(handle));
+    CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_response_wait_closed(handle, -1));
+    CHECK(lithe_response_queued(handle) == LITHE_ERR_BAD_HANDLE);
+    CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_response_free(handle));
 
     CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_ws_accept(handle, NULL, &out));
     CHECK(out == 0);

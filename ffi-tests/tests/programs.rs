@@ -95,6 +95,17 @@ fn uploads_pass_in_valgrind() {
 }
 
 #[test]
+fn large_downloads_pass() {
+    plain("downloads");
+}
+
+#[test]
+fn downloads_pass_in_valgrind() {
+    let program = build("downloads", Linkage::Static);
+    Program::start_in_valgrind(&program, ["4"]).finish();
+}
+
+#[test]
 fn thousand_starts_and_stops_leak_nothing() {
     plain("start_stop");
 }

@@ -22,13 +22,18 @@ pub const LITHE_EVENT_OPEN: lithe_event_kind = 2;
 pub const LITHE_EVENT_MESSAGE: lithe_event_kind = 3;
 /// There is room again: a send was told FULL, and since then the send queue has fallen to half.
 pub const LITHE_EVENT_WRITABLE: lithe_event_kind = 4;
-/// A WebSocket or event stream has ended: its last event, whichever side has ended it. Of a
-/// WebSocket `code` is the close code, `clean` is 1 when both sides have said that they close, and
-/// `message` is the reason (see lithe_ws_close_info_t); of an event stream `clean` is 1 when the
-/// server has ended it, 0 when the client has gone. The handle is still to be freed.
+/// A WebSocket, event stream or streamed response has ended: its last event, whichever side has
+/// ended it. Of a WebSocket `code` is the close code, `clean` is 1 when both sides have said that
+/// they close, and `message` is the reason (see lithe_ws_close_info_t); of an event stream `clean`
+/// is 1 when the server has ended it, 0 when the client has gone; of a response it is 1 when it was
+/// finished and all of it has left the send queue, else 0. The handle is still to be freed.
 pub const LITHE_EVENT_CLOSED: lithe_event_kind = 5;
 /// A drain that lithe_server_begin_drain has begun is over: `handle` is the lithe_server_t.
 pub const LITHE_EVENT_DRAINED: lithe_event_kind = 6;
+/// The body of a request that lithe_request_watch was called for can be read on: a
+/// lithe_request_read was told TIMEOUT, and since then more has come, or the end, or an error, which
+/// the next one returns. `handle` is the lithe_request_t.
+pub const LITHE_EVENT_READABLE: lithe_event_kind = 7;
 
 /// Something that has happened.
 #[repr(C)]
@@ -70,6 +75,7 @@ impl lithe_event_t {
                 message: lithe_message_t::of_bytes(kind_of(text), payload),
                 ..Self::new(LITHE_EVENT_MESSAGE, tag)
             },
+            Event::Readable => Self::new(LITHE_EVENT_READABLE, tag),
             Event::Writable => Self::new(LITHE_EVENT_WRITABLE, tag),
             Event::Closed { code, reason, clean } => lithe_event_t {
                 code: code.into(),

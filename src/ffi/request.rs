@@ -21,7 +21,8 @@ use super::error::{
 use super::handle::{self, Kind, Object, Table};
 use crate::server::inbox::{Found, Inbox};
 use crate::server::request::{self as native, AnswerError, Content};
-use crate::server::upload::ReadError;
+use crate::server::upload::{ReadError, Upload};
+use crate::transport::events::Tag;
 
 /// A request: lithe_server_accept gives it, lithe_request_free takes it back.
 pub type lithe_request_t = u64;
@@ -136,6 +137,16 @@ impl Request {
     /// Where the events of what the request is answered with go.
     pub(super) fn host(&self) -> Arc<Inbox> {
         self.host.clone()
+    }
+
+    fn upload(&self) -> Result<&Arc<Upload>, Error> {
+        match &self.native.content {
+            Content::Streamed(upload) => Ok(upload),
+            Content::Whole(_) => Err(Error::new(
+                LITHE_ERR_WRONG_STATE,
+                c"the body came as a whole: lithe_request_body has it",
+            )),
+        }
     }
 
     pub(super) fn param(&self, name: &str) -> Option<lithe_string_t> {
@@ -301,15 +312,25 @@ pub extern "C" fn lithe_request_read(
         let room = Room::new(buffer, capacity)?;
         let timeout = Timeout::from_millis(timeout_ms)?;
         let request = handle::get::<Request>(request)?;
-        let Content::Streamed(upload) = &request.native.content else {
-            return Err(Error::new(
-                LITHE_ERR_WRONG_STATE,
-                c"the body came as a whole: lithe_request_body has it",
-            ));
-        };
-        let piece = upload.read(room.len(), timeout.duration())?;
+        let piece = request.upload()?.read(room.len(), timeout.duration())?;
         room.fill(&piece);
         out.put(piece.len());
+        Ok(())
+    })
+}
+
+/// Has events tell of the body of a request that is streamed, for a host that does not block:
+/// whenever a lithe_request_read was told TIMEOUT, one LITHE_EVENT_READABLE, which bears `user_data`,
+/// comes out of lithe_server_wait as soon as there is something to read.
+///
+/// Called again, it changes `user_data`. Never blocks. Errors: BAD_HANDLE, WRONG_STATE when the body
+/// came as a whole.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_request_watch(request: lithe_request_t, user_data: u64) -> i32 {
+    boundary(|| {
+        let handle = request;
+        let request = handle::get::<Request>(handle)?;
+        request.upload()?.report_to(request.host(), Tag { handle, user_data });
         Ok(())
     })
 }

@@ -145,7 +145,10 @@ impl Request {
     pub(crate) fn abandon(&self) {
         // The handler notices that the sender is gone.
         drop(self.exchange.take());
-        self.close_upload();
+        if let Content::Streamed(upload) = &self.content {
+            upload.report_to_nobody();
+            upload.close();
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The body of a request that the host reads while it comes in.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use axum::BoxError;
@@ -10,6 +10,8 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use crate::transport::events::{Announcement, Batch, Event, Host, Port, Source, Tag};
 
 /// How far the body is read ahead of the host, in bytes and in pieces. Then the peer has to wait.
 const READ_AHEAD: usize = 64 * 1024;
@@ -48,6 +50,12 @@ struct State {
     starved: bool,
     /// Since when it is for the host to do something.
     turn: Instant,
+    /// Whom to tell when there is more, for a host that does not wait here.
+    port: Option<Box<Port>>,
+    /// The host was told that there is nothing to read.
+    told_empty: bool,
+    /// The host is to be told that this is no longer so.
+    readable: bool,
 }
 
 impl Upload {
@@ -61,6 +69,9 @@ impl Upload {
                 begun: false,
                 starved: false,
                 turn: Instant::now(),
+                port: None,
+                told_empty: false,
+                readable: false,
             }),
             readable: Condvar::new(),
             changed: Notify::new(),
@@ -91,7 +102,10 @@ impl Upload {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             state = match left {
                 None => self.readable.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(Duration::ZERO) => return Err(ReadError::Timeout),
+                Some(Duration::ZERO) => {
+                    state.told_empty = true;
+                    return Err(ReadError::Timeout);
+                }
                 Some(left) => {
                     let waited = self.readable.wait_timeout(state, left);
                     waited.unwrap_or_else(PoisonError::into_inner).0
@@ -110,6 +124,23 @@ impl Upload {
     /// Nothing more will be read.
     pub(crate) fn close(&self) {
         self.finish(Err(ReadError::Closed), true);
+    }
+
+    /// From here on, the host is told when there is something to read after all.
+    pub(crate) fn report_to(self: &Arc<Self>, host: Arc<dyn Host>, tag: Tag) {
+        let source: Weak<Self> = Arc::downgrade(self);
+        let mut state = self.lock();
+        let earlier = state.port.replace(Port::new(host, source, tag));
+        let announcement = state.announce();
+        drop(state);
+        drop(earlier);
+        announcement.tell();
+    }
+
+    /// The host wants to hear no more.
+    pub(crate) fn report_to_nobody(&self) {
+        let port = self.lock().port.take();
+        drop(port);
     }
 
     fn finish(&self, end: Result<(), ReadError>, discard: bool) {
@@ -132,14 +163,33 @@ impl Upload {
         if std::mem::take(&mut state.starved) {
             state.turn = Instant::now();
         }
+        let announcement = state.announce();
         drop(state);
+        announcement.tell();
         self.readable.notify_all();
     }
 }
 
 impl State {
+    fn can_be_read(&self) -> bool {
+        !self.pieces.is_empty() || self.end.is_some()
+    }
+
+    /// Has the host told that there is something to read, if it was told that there is not.
+    fn announce(&mut self) -> Announcement {
+        if !self.told_empty || !self.can_be_read() {
+            return Announcement::default();
+        }
+        let Some(port) = &mut self.port else { return Announcement::default() };
+        (self.told_empty, self.readable) = (false, true);
+        port.announce()
+    }
+
     /// What there is to read, if there is anything.
     fn take(&mut self, max: usize) -> Option<Result<Bytes, ReadError>> {
+        if self.can_be_read() {
+            (self.told_empty, self.readable) = (false, false);
+        }
         let Some(first) = self.pieces.front_mut() else {
             return self.end.map(|end| end.map(|()| Bytes::new()));
         };
@@ -155,6 +205,17 @@ impl State {
 
     fn is_hungry(&self) -> bool {
         self.begun && self.buffered < READ_AHEAD && self.pieces.len() < MAX_PIECES
+    }
+}
+
+impl Source for Upload {
+    fn hand_over(&self, batch: &mut Batch<'_>) -> bool {
+        let mut state = self.lock();
+        let State { port, readable, .. } = &mut *state;
+        let Some(port) = port else { return false };
+        let next = || std::mem::take(readable).then_some(Event::Readable);
+        let more = port.hand_over(batch, next, None::<fn() -> Event>) || *readable;
+        port.stay_listed(more)
     }
 }
 

@@ -15,6 +15,8 @@ pub(crate) enum Event {
     Open,
     /// A message came in.
     Message { text: bool, payload: Bytes },
+    /// There is something to read, after a read was told that there is nothing.
+    Readable,
     /// There is room in the send queue, after a send that was told that it is full.
     Writable,
     /// It has ended; the last event.

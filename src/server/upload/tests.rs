@@ -149,3 +149,81 @@ async fn time_runs_for_the_host_only_while_it_is_its_turn() {
     tokio::time::advance(second).await;
     assert_eq!(upload.idle(), second);
 }
+
+/// Counts the sources on the list of a host.
+#[derive(Default)]
+struct Listed(Mutex<Vec<crate::transport::events::Listed>>);
+
+impl Host for Listed {
+    fn enlist(&self, source: crate::transport::events::Listed) {
+        self.0.lock().unwrap().push(source);
+    }
+}
+
+impl Listed {
+    /// What the host is told.
+    fn events(&self) -> Vec<Event> {
+        let mut events = Vec::new();
+        for listed in std::mem::take(&mut *self.0.lock().unwrap()) {
+            let mut put = |tag: Tag, event| {
+                assert_eq!((tag.handle, tag.user_data), (1, 2));
+                events.push(event);
+            };
+            let mut batch = Batch { room: 10, tag: listed.tag, put: &mut put };
+            assert!(!listed.source.hand_over(&mut batch));
+        }
+        events
+    }
+}
+
+#[tokio::test]
+async fn host_that_found_nothing_is_told_once_when_there_is_something() {
+    let (upload, body) = upload();
+    let host = Arc::new(Listed::default());
+    upload.report_to(host.clone(), Tag { handle: 1, user_data: 2 });
+    settle().await;
+    assert_eq!(host.events(), []);
+
+    assert_eq!(upload.read(9, NOW), Err(ReadError::Timeout));
+    assert_eq!(host.events(), []);
+    body.send("one".into()).unwrap();
+    body.send("two".into()).unwrap();
+    settle().await;
+    assert_eq!(host.events(), [Event::Readable]);
+    assert_eq!(upload.read(9, NOW).unwrap(), "one");
+    assert_eq!(upload.read(9, NOW).unwrap(), "two");
+    body.send("three".into()).unwrap();
+    settle().await;
+    assert_eq!(host.events(), [], "it has not found nothing");
+
+    assert_eq!(upload.read(9, NOW).unwrap(), "three");
+    assert_eq!(upload.read(9, NOW), Err(ReadError::Timeout));
+    body.send("four".into()).unwrap();
+    settle().await;
+    assert_eq!(upload.read(9, NOW).unwrap(), "four");
+    assert_eq!(host.events(), [], "it has found out by itself");
+
+    assert_eq!(upload.read(9, NOW), Err(ReadError::Timeout));
+    drop(body);
+    settle().await;
+    assert_eq!(host.events(), [Event::Readable]);
+    assert_eq!(upload.read(9, NOW).unwrap(), "");
+    settle().await;
+    assert_eq!(host.events(), []);
+}
+
+#[tokio::test]
+async fn host_that_asks_late_to_be_told_misses_nothing() {
+    let (upload, body) = upload();
+    let host = Arc::new(Listed::default());
+    assert_eq!(upload.read(9, NOW), Err(ReadError::Timeout));
+    body.send("x".into()).unwrap();
+    settle().await;
+    upload.report_to(host.clone(), Tag { handle: 1, user_data: 2 });
+    assert_eq!(host.events(), [Event::Readable]);
+    upload.read(9, NOW).unwrap();
+    assert_eq!(upload.read(9, NOW), Err(ReadError::Timeout));
+    upload.report_to_nobody();
+    upload.close();
+    assert_eq!(host.events(), []);
+}
