@@ -90,6 +90,10 @@
 /** Initializes a lithe_sse_options_t with the defaults. */
 #define LITHE_SSE_OPTIONS_INIT { sizeof(lithe_sse_options_t), 0, 0, 0, 0, 0 }
 
+/** Initializes a lithe_server_stats_t. */
+#define LITHE_SERVER_STATS_INIT \
+    { sizeof(lithe_server_stats_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
 /** Initializes a lithe_codec_options_t with the defaults. */
 #define LITHE_CODEC_OPTIONS_INIT { sizeof(lithe_codec_options_t), 0, NULL }
 
@@ -374,6 +378,107 @@ typedef struct lithe_drain_report_t {
      */
     uint64_t cut;
 } lithe_drain_report_t;
+
+/**
+ * What a server has counted since it was started, and what there is at present. To be initialized
+ * with LITHE_SERVER_STATS_INIT.
+ *
+ * The bytes of HTTP are all that went over its connections, encryption not included.
+ */
+typedef struct lithe_server_stats_t {
+    /**
+     * The size of this struct, which tells its version.
+     */
+    size_t size;
+    /**
+     * Connections accepted from the system, those that were refused included.
+     */
+    uint64_t accepted;
+    /**
+     * Connections refused because there were too many.
+     */
+    uint64_t refused;
+    /**
+     * Failures to accept a connection, for want of file descriptors or memory.
+     */
+    uint64_t accept_errors;
+    /**
+     * How often clients have run into a limit. The metrics tell each limit apart.
+     */
+    uint64_t limit_hits;
+    /**
+     * Connections that ended by themselves in a drain.
+     */
+    uint64_t drained;
+    /**
+     * Connections that a drain has cut.
+     */
+    uint64_t cut;
+    /**
+     * Requests, those that Lithe has answered by itself included.
+     */
+    uint64_t requests;
+    /**
+     * Responses, those that begin a WebSocket or an event stream included.
+     */
+    uint64_t responses;
+    /**
+     * At present: requests that wait for the host to take them.
+     */
+    uint64_t waiting_requests;
+    /**
+     * At present: HTTP connections that are neither of those below.
+     */
+    uint64_t http_open;
+    /**
+     * Bytes received.
+     */
+    uint64_t http_bytes_in;
+    /**
+     * Bytes sent.
+     */
+    uint64_t http_bytes_out;
+    /**
+     * At present: WebSockets.
+     */
+    uint64_t ws_open;
+    /**
+     * At present: bytes that wait to be sent on them.
+     */
+    uint64_t ws_queued_bytes;
+    /**
+     * Messages received.
+     */
+    uint64_t ws_messages_in;
+    /**
+     * Bytes of these messages.
+     */
+    uint64_t ws_bytes_in;
+    /**
+     * Messages queued to be sent.
+     */
+    uint64_t ws_messages_out;
+    /**
+     * Bytes sent, as they are encoded.
+     */
+    uint64_t ws_bytes_out;
+    /**
+     * At present: event streams.
+     */
+    uint64_t sse_open;
+    /**
+     * At present: bytes that wait to be sent on them.
+     */
+    uint64_t sse_queued_bytes;
+    /**
+     * Events queued to be sent.
+     */
+    uint64_t sse_events_out;
+    /**
+     * Bytes sent, as they are encoded.
+     */
+    uint64_t sse_bytes_out;
+} lithe_server_stats_t;
 
 /**
  * What has happened: LITHE_EVENT_REQUEST and so on.
@@ -985,6 +1090,25 @@ int32_t lithe_server_stop(lithe_server_t server);
 int32_t lithe_server_free(lithe_server_t server);
 
 /**
+ * Fills in what a server has counted. The numbers are read one by one while the server goes on, so
+ * two of them may be a moment apart.
+ *
+ * Takes time in proportion to the connections, but never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT,
+ * SHUTTING_DOWN when the server is stopped.
+ */
+int32_t lithe_server_stats(lithe_server_t server, struct lithe_server_stats_t *stats);
+
+/**
+ * Gives all that a server has counted as text, as Prometheus reads it: in the OpenMetrics format,
+ * for a host that answers its requests. (With `metrics_path` in the configuration Lithe does so.)
+ *
+ * The text belongs to the host until lithe_message_free; on an error it is empty. Takes time in
+ * proportion to the connections, but never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, SHUTTING_DOWN
+ * when the server is stopped.
+ */
+int32_t lithe_server_metrics(lithe_server_t server, struct lithe_message_t *text);
+
+/**
  * Waits until something has happened on the server or any of its connections, for `timeout_ms` at
  * most, and takes as much of it as there is, up to `capacity` events, in one call. Returns how
  * many events `events`, an array of `capacity` structs, was filled with: 0 when the time is over,
@@ -1267,6 +1391,450 @@ int64_t lithe_response_queued(lithe_response_t response);
  * more events come of it. One that is finished is sent to its end. Never blocks. Errors: BAD_HANDLE.
  */
 int32_t lithe_response_free(lithe_response_t response);
+
+/**
+ * Adds a route: requests with that method, such as "GET", whose path fits `pattern`. Both texts
+ * are NUL-terminated. NULL in the place of the method stands for any that has no route of its own;
+ * a request for HEAD goes where one for GET would, and has the body of its answer left out; so does
+ * a WebSocket handshake, whatever its method.
+ *
+ * In a pattern, "{name}" captures one segment of the path, and "{*name}" at the
+ * end captures all that is left, slashes too: "/chat/{room}", "/files/{*path}". Both capture one
+ * byte at least. "{{" and "}}" stand for braces. Patterns are compared with the path as it came,
+ * percent-encoded; captured values are decoded. Where several patterns fit, the most specific one
+ * counts: "/chat/lobby" before "/chat/{room}".
+ *
+ * `handler` gets the requests that lithe_request_dispatch and lithe_server_serve take, with
+ * `user_data`. It may be NULL for a host that takes them by other means and asks for their
+ * lithe_request_user_data. It is only ever called by those two functions, so it may block, and
+ * several threads that call them may be in it at the same time. `options` may be NULL for what the
+ * server does.
+ *
+ * Routes may be added while the server runs, and stay until it is freed. Never blocks. Errors:
+ * BAD_HANDLE, BAD_ARGUMENT for a method or pattern that is malformed or conflicts with an earlier
+ * one, NOT_UTF8.
+ */
+int32_t lithe_server_route(lithe_server_t server,
+                           const char *method,
+                           const char *pattern,
+                           lithe_request_handler handler,
+                           void *user_data,
+                           const struct lithe_route_options_t *options);
+
+/**
+ * Takes the next request, as lithe_server_accept does, and dispatches it, as lithe_request_dispatch
+ * does: a whole server is
+ *
+ *     while (lithe_server_serve(server, -1) == LITHE_OK) {}
+ *
+ * on as many threads as requests shall be answered at a time. Blocks, for `timeout_ms` at most
+ * until there is a request, and for as long as its handler takes. Errors: BAD_HANDLE,
+ * BAD_ARGUMENT, TIMEOUT, SHUTTING_DOWN when the server is stopped.
+ */
+int32_t lithe_server_serve(lithe_server_t server, int32_t timeout_ms);
+
+/**
+ * Calls the handler of a request's route, on the calling thread, and frees the request. Answers a
+ * request for which there is no route itself: with 404, or with 405 where its path has routes for
+ * other methods, which its Allow header names; so it does for OPTIONS, with 204.
+ *
+ * When the handler is NULL, or does not answer, the answer is 503. Blocks for as long as the
+ * handler takes. Errors: BAD_HANDLE.
+ */
+int32_t lithe_request_dispatch(lithe_request_t request);
+
+/**
+ * The value that the pattern of a request's route has captured by that name, NUL-terminated;
+ * percent-decoded, so it may hold any character, also a slash, and a NUL before its end. Bytes that
+ * are not UTF-8 are replaced by U+FFFD.
+ *
+ * The text is valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT,
+ * NOT_UTF8, NOT_FOUND when the pattern has no such name, or the request no route.
+ */
+int32_t lithe_request_param(lithe_request_t request,
+                            const char *name,
+                            struct lithe_string_t *value);
+
+/**
+ * The `user_data` of a request's route, for hosts that dispatch requests by themselves.
+ *
+ * Never blocks. On an error `*user_data` is NULL. Errors: BAD_HANDLE, BAD_ARGUMENT, NOT_FOUND when
+ * the request has no route.
+ */
+int32_t lithe_request_user_data(lithe_request_t request, void **user_data);
+
+/**
+ * Answers a request that is a WebSocket handshake (lithe_request_is_websocket). The WebSocket can
+ * be used at once: what is sent before the client has the answer waits for it.
+ *
+ * `options` may be NULL for the defaults. The request's handle is still to be freed. On an error
+ * `*ws` is 0. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, NOT_UTF8, CLOSED when the client has
+ * gone or was told that the answer took too long, REFUSED when the page may not connect by
+ * `origins` (the client was told 403), WRONG_STATE when the request is no handshake or was answered
+ * already.
+ */
+int32_t lithe_ws_accept(lithe_request_t request,
+                        const struct lithe_ws_options_t *options,
+                        lithe_ws_t *ws);
+
+/**
+ * The subprotocol that was agreed on; empty when there is none.
+ *
+ * The text is valid until lithe_ws_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT.
+ */
+int32_t lithe_ws_protocol(lithe_ws_t ws, struct lithe_string_t *protocol);
+
+/**
+ * Waits for the next message, for `timeout_ms` at most. Messages come in the order in which the
+ * peer has sent them; pings, pongs and fragments are taken care of.
+ *
+ * The message belongs to the host until lithe_message_free. What was in `*message` is overwritten,
+ * not freed; on an error it is empty. Several threads may wait; each message goes to one of them.
+ * Blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, TIMEOUT, WRONG_STATE when the messages come as events,
+ * CLOSED when the connection has ended and every message from before was received, or this side
+ * has closed it (see lithe_ws_close_info).
+ */
+int32_t lithe_ws_receive(lithe_ws_t ws, struct lithe_message_t *message, int32_t timeout_ms);
+
+/**
+ * Waits for messages, for `timeout_ms` at most, and takes as many as there are, up to `capacity`,
+ * in one call. Returns how many, which is at least 1.
+ *
+ * `messages` is an array of `capacity` structs, of which that many are filled; each belongs to the
+ * host until lithe_message_free. Otherwise it is lithe_ws_receive.
+ */
+int32_t lithe_ws_receive_many(lithe_ws_t ws,
+                              struct lithe_message_t *messages,
+                              size_t capacity,
+                              int32_t timeout_ms);
+
+/**
+ * Waits for the next message, for `timeout_ms` at most, and copies it to `buffer`, which has room
+ * for `capacity` bytes. `*kind` is LITHE_TEXT or LITHE_BINARY, `*len` the length in bytes.
+ *
+ * A message that is larger than the buffer stays for the next call: the error is TOO_SMALL, `*len`
+ * says how much room it needs. Otherwise it is lithe_ws_receive. Blocks. Errors: BAD_HANDLE,
+ * BAD_ARGUMENT, TIMEOUT, TOO_SMALL, WRONG_STATE, CLOSED.
+ */
+int32_t lithe_ws_receive_into(lithe_ws_t ws,
+                              void *buffer,
+                              size_t capacity,
+                              lithe_message_kind *kind,
+                              size_t *len,
+                              int32_t timeout_ms);
+
+/**
+ * Sends a message: `kind` is LITHE_TEXT, for UTF-8, or LITHE_BINARY. The data is copied. Success
+ * means that it is in the send queue; messages leave in the order in which they were queued.
+ *
+ * Blocks while the send queue is full, for `timeout_ms` at most. A message that was not queued was
+ * not sent, nor any part of it. Errors: BAD_HANDLE, BAD_ARGUMENT, NOT_UTF8, TOO_LARGE, CLOSED,
+ * TIMEOUT, or FULL when `timeout_ms` is 0.
+ */
+int32_t lithe_ws_send(lithe_ws_t ws,
+                      lithe_message_kind kind,
+                      const void *data,
+                      size_t len,
+                      int32_t timeout_ms);
+
+/**
+ * Sends NUL-terminated text. Otherwise it is lithe_ws_send.
+ */
+int32_t lithe_ws_send_text(lithe_ws_t ws, const char *text, int32_t timeout_ms);
+
+/**
+ * Closes a WebSocket after what is queued. From here on every thread that waits on it, and every
+ * later call, gets CLOSED; messages that were not received are lost. Does nothing when it is
+ * closed already.
+ *
+ * `code` is 0, for 1000, "normal", or a code that a server may send: 1000 to 1003, 1007 to 1014,
+ * 3000 to 4999, of which those from 4000 are for the host's own use. The reason, at most 123
+ * bytes of UTF-8, may be NULL; `reason_len` may be LITHE_CSTR.
+ *
+ * Never blocks: the peer's answer is waited for in the background (see lithe_ws_close_info). The
+ * handle stays valid until lithe_ws_free. Errors: BAD_HANDLE, BAD_ARGUMENT, NOT_UTF8, TOO_LARGE.
+ */
+int32_t lithe_ws_close(lithe_ws_t ws, int32_t code, const char *reason, size_t reason_len);
+
+/**
+ * Says how a WebSocket ended; waits for its end for `timeout_ms` at most, which is not over before
+ * the peer has answered a close, or is given up.
+ *
+ * `info` may be NULL, to wait only. Blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, TIMEOUT when it has not ended.
+ */
+int32_t lithe_ws_close_info(lithe_ws_t ws,
+                            struct lithe_ws_close_info_t *info,
+                            int32_t timeout_ms);
+
+/**
+ * How many bytes wait to be sent: 0 once the kernel has taken all. Never blocks. Errors:
+ * BAD_HANDLE.
+ */
+int64_t lithe_ws_queued(lithe_ws_t ws);
+
+/**
+ * Ends a WebSocket's handle. One that is still open is closed with 1000, after what is queued;
+ * threads that wait on it get CLOSED, and no more events come of it. Never blocks. Errors: BAD_HANDLE.
+ */
+int32_t lithe_ws_free(lithe_ws_t ws);
+
+/**
+ * Answers a request with an event stream, as an EventSource in a browser reads it. Events can be
+ * sent at once.
+ *
+ * `options` may be NULL for the defaults. The request's handle is still to be freed. On an error
+ * `*sse` is 0. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, CLOSED when the client has gone or
+ * was told that the answer took too long, WRONG_STATE when the request was answered already.
+ */
+int32_t lithe_sse_open(lithe_request_t request,
+                       const struct lithe_sse_options_t *options,
+                       lithe_sse_t *sse);
+
+/**
+ * Sends an event. All of it is copied. Success means that it is in the send queue; events leave in
+ * the order in which they were queued.
+ *
+ * Blocks while the send queue is full, for `timeout_ms` at most. Errors: BAD_HANDLE, BAD_ARGUMENT
+ * (such as a line end in the name or id), NOT_UTF8, CLOSED when the client has gone or the stream
+ * was closed, TIMEOUT, or FULL when `timeout_ms` is 0.
+ */
+int32_t lithe_sse_send(lithe_sse_t sse, const struct lithe_sse_event_t *event, int32_t timeout_ms);
+
+/**
+ * Sends an event with that name, or none for NULL, and that data; both are NUL-terminated.
+ * Otherwise it is lithe_sse_send.
+ */
+int32_t lithe_sse_send_text(lithe_sse_t sse,
+                            const char *name,
+                            const char *data,
+                            int32_t timeout_ms);
+
+/**
+ * Waits until an event stream has ended, because its client has gone or it was closed, for
+ * `timeout_ms` at most: what a thread does that has nothing to send for a while.
+ *
+ * Blocks. Success means that it has ended. Errors: BAD_HANDLE, BAD_ARGUMENT, TIMEOUT when it has
+ * not.
+ */
+int32_t lithe_sse_wait_closed(lithe_sse_t sse, int32_t timeout_ms);
+
+/**
+ * Ends an event stream after what is queued. From here on every thread that waits on it, and every
+ * later call, gets CLOSED. A browser will reconnect. Does nothing when it has ended already.
+ *
+ * The handle stays valid until lithe_sse_free. Never blocks. Errors: BAD_HANDLE.
+ */
+int32_t lithe_sse_close(lithe_sse_t sse);
+
+/**
+ * How many bytes wait to be sent. Never blocks. Errors: BAD_HANDLE.
+ */
+int64_t lithe_sse_queued(lithe_sse_t sse);
+
+/**
+ * Ends an event stream's handle. One that is still open is ended after what is queued; threads
+ * that wait on it get CLOSED, and no more events come of it. Never blocks. Errors: BAD_HANDLE.
+ */
+int32_t lithe_sse_free(lithe_sse_t sse);
+
+/**
+ * Writes an event as it goes over the wire, for a host that has sockets of its own: such a stream
+ * is a response with the content type "text/event-stream" and one event behind the other.
+ *
+ * The event goes to `buffer`, which has room for `capacity` bytes; no NUL is added. Its length
+ * goes to `*len` even when there is no room for it, and then nothing is written: NULL and 0 ask
+ * for the length. On another error `*len` is 0. Never blocks. Errors: BAD_ARGUMENT (such as a line
+ * end in the name or id), NOT_UTF8, TOO_SMALL.
+ */
+int32_t lithe_sse_format(const struct lithe_sse_event_t *event,
+                         void *buffer,
+                         size_t capacity,
+                         size_t *len);
+
+/**
+ * Sends a message that is not copied, if it is large: its memory is lent until `free_fn` is called
+ * with `arg`, and must stay as it is until then.
+ *
+ * `free_fn` is called exactly once, whatever happens: when the message was sent or will never be,
+ * and on every error. That may be before this function returns, and on any thread. NULL is for
+ * data that stays for ever.
+ *
+ * Blocks while the send queue is full, for `timeout_ms` at most, like lithe_ws_send. Errors:
+ * BAD_HANDLE, BAD_ARGUMENT, NOT_UTF8, TOO_LARGE, CLOSED, TIMEOUT, or FULL when `timeout_ms` is 0.
+ */
+int32_t lithe_ws_send_owned(lithe_ws_t ws,
+                            lithe_message_kind kind,
+                            const void *data,
+                            size_t len,
+                            lithe_free_callback free_fn,
+                            void *arg,
+                            int32_t timeout_ms);
+
+/**
+ * Makes a message that can be sent to any number of WebSockets, and is encoded only once for all
+ * of them, or once for each way of compression that their clients have agreed to. `kind` is
+ * LITHE_TEXT, for UTF-8, or LITHE_BINARY. The data is copied.
+ *
+ * On an error `*buffer` is 0. Never blocks. Errors: BAD_ARGUMENT, NOT_UTF8, TOO_LARGE.
+ */
+int32_t lithe_buffer_create(lithe_message_kind kind,
+                            const void *data,
+                            size_t len,
+                            lithe_buffer_t *buffer);
+
+/**
+ * Ends a buffer's handle. The message itself lives on in the send queues that hold it. Never
+ * blocks. Errors: BAD_HANDLE.
+ */
+int32_t lithe_buffer_free(lithe_buffer_t buffer);
+
+/**
+ * Sends the message in a buffer, which is shared with the send queue and not copied.
+ *
+ * Blocks while the send queue is full, for `timeout_ms` at most, like lithe_ws_send. Errors:
+ * BAD_HANDLE, for either, BAD_ARGUMENT, CLOSED, TIMEOUT, or FULL when `timeout_ms` is 0.
+ */
+int32_t lithe_ws_send_buffer(lithe_ws_t ws, lithe_buffer_t buffer, int32_t timeout_ms);
+
+/**
+ * Sends the message in a buffer on `count` WebSockets, and returns how many have taken it. Whoever
+ * has no room in its send queue, because its client is slow, misses it.
+ *
+ * What came of each goes to `results`, an array with `count` places, or NULL: LITHE_OK,
+ * LITHE_ERR_FULL, LITHE_ERR_CLOSED or LITHE_ERR_BAD_HANDLE. When the call itself fails nothing
+ * goes there, and nothing is sent. Never blocks. Errors: BAD_HANDLE for the buffer, BAD_ARGUMENT.
+ */
+int32_t lithe_ws_send_many(const lithe_ws_t *ws,
+                           size_t count,
+                           lithe_buffer_t buffer,
+                           int32_t *results);
+
+/**
+ * Sends an event on `count` event streams, and returns how many have taken it. It is encoded only
+ * once. Whoever has no room in its send queue, because its client is slow, misses it.
+ *
+ * What came of each goes to `results`, an array with `count` places, or NULL: LITHE_OK,
+ * LITHE_ERR_FULL, LITHE_ERR_CLOSED or LITHE_ERR_BAD_HANDLE. When the call itself fails nothing
+ * goes there, and nothing is sent. Never blocks. Errors: BAD_ARGUMENT (such as a line end in the
+ * name or id), NOT_UTF8.
+ */
+int32_t lithe_sse_send_many(const lithe_sse_t *sse,
+                            size_t count,
+                            const struct lithe_sse_event_t *event,
+                            int32_t *results);
+
+/**
+ * Makes one end of a WebSocket, for a host that has sockets of its own. The handshake is the
+ * host's (see lithe_codec_accept_key); what comes after it is decoded and encoded here.
+ *
+ * `options` may be NULL for the defaults. On an error `*codec` is 0. Never blocks. Errors:
+ * BAD_ARGUMENT, NOT_UTF8.
+ */
+int32_t lithe_codec_create(lithe_role role,
+                           const struct lithe_codec_options_t *options,
+                           lithe_codec_t *codec);
+
+/**
+ * Decodes bytes from the peer, in any split, and returns how many items they have completed: at
+ * most `capacity`, which are put into `items`. How many bytes were used goes to `*used`; while that
+ * is less than `len` the call is to be repeated with the rest. What is incomplete is kept.
+ *
+ * The bytes are decoded in place: what was used is overwritten. Bytes behind a close are ignored.
+ * Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, TOO_LARGE, PROTOCOL when the peer has broken the
+ * protocol or sent a message over the limit: the host sends a close (lithe_codec_encode_close with
+ * the code 0 says why) and ends the connection; every further call says so again.
+ */
+int32_t lithe_codec_decode(lithe_codec_t codec,
+                           void *data,
+                           size_t len,
+                           size_t *used,
+                           struct lithe_item_t *items,
+                           size_t capacity);
+
+/**
+ * Encodes a message: `kind` is LITHE_TEXT, for UTF-8, or LITHE_BINARY. It goes to `buffer`, which
+ * has room for `capacity` bytes, and its encoded length to `*len`.
+ *
+ * When there is too little room nothing is written or changed, and `*len` is how much there must
+ * be: NULL and 0 ask for that. A message that is compressed takes less in the end. On another
+ * error `*len` is 0. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, NOT_UTF8, TOO_LARGE,
+ * TOO_SMALL, CLOSED after lithe_codec_encode_close.
+ */
+int32_t lithe_codec_encode_message(lithe_codec_t codec,
+                                   lithe_message_kind kind,
+                                   const void *data,
+                                   size_t data_len,
+                                   void *buffer,
+                                   size_t capacity,
+                                   size_t *len);
+
+/**
+ * Encodes a ping, which holds at most 125 bytes. Otherwise it is lithe_codec_encode_message.
+ */
+int32_t lithe_codec_encode_ping(lithe_codec_t codec,
+                                const void *data,
+                                size_t data_len,
+                                void *buffer,
+                                size_t capacity,
+                                size_t *len);
+
+/**
+ * Encodes a pong, which holds at most 125 bytes. Otherwise it is lithe_codec_encode_message.
+ */
+int32_t lithe_codec_encode_pong(lithe_codec_t codec,
+                                const void *data,
+                                size_t data_len,
+                                void *buffer,
+                                size_t capacity,
+                                size_t *len);
+
+/**
+ * Encodes a close, after which this end sends nothing more: every later call that encodes says
+ * CLOSED.
+ *
+ * `code` is 0 for what lithe_codec_close_code says, a code as lithe_ws_close takes it, or 1005 for
+ * a close without a code. The reason, at most 123 bytes of UTF-8, may be NULL; `reason_len` may be
+ * LITHE_CSTR. Otherwise it is lithe_codec_encode_message.
+ */
+int32_t lithe_codec_encode_close(lithe_codec_t codec,
+                                 int32_t code,
+                                 const char *reason,
+                                 size_t reason_len,
+                                 void *buffer,
+                                 size_t capacity,
+                                 size_t *len);
+
+/**
+ * The code that lithe_codec_encode_close sends for 0: by what the peer has done wrong 1002, 1007
+ * or 1009; else what it has closed with, 1005 for no code at all; else 1000. Never blocks. Errors:
+ * BAD_HANDLE.
+ */
+int32_t lithe_codec_close_code(lithe_codec_t codec);
+
+/**
+ * Writes the Sec-WebSocket-Accept that answers a Sec-WebSocket-Key, both without line ends: 28
+ * bytes, to which no NUL is added. `key` is NUL-terminated.
+ *
+ * When there is too little room nothing is written, and `*len` is how much there must be. Never
+ * blocks. Errors: BAD_ARGUMENT, also for what is no key, NOT_UTF8, TOO_SMALL.
+ */
+int32_t lithe_codec_accept_key(const char *key, void *buffer, size_t capacity, size_t *len);
+
+/**
+ * Writes the Sec-WebSocket-Extensions that a server answers a client's offer of compression with,
+ * which is then also for lithe_codec_options_t. No NUL is added. `offer` is NUL-terminated: the
+ * client's header of that name.
+ *
+ * When there is too little room nothing is written, and `*len` is how much there must be. Never
+ * blocks. Errors: BAD_ARGUMENT, NOT_UTF8, TOO_SMALL, NOT_FOUND when the offer holds nothing that
+ * can be met: such an answer has no header of that name.
+ */
+int32_t lithe_codec_extensions(const char *offer, void *buffer, size_t capacity, size_t *len);
+
+/**
+ * Ends a codec's handle. Never blocks. Errors: BAD_HANDLE.
+ */
+int32_t lithe_codec_free(lithe_codec_t codec);
 
 /**
  * Adds a route: requests with that method, such as "GET", whose path fits `pattern`. Both texts

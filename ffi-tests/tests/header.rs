@@ -18,13 +18,14 @@ int main(void) {
     lithe_ws_close_info_t closed = LITHE_WS_CLOSE_INFO_INIT;
     lithe_sse_options_t sse = LITHE_SSE_OPTIONS_INIT;
     lithe_sse_event_t event = LITHE_SSE_EVENT_INIT;
+    lithe_server_stats_t stats = LITHE_SERVER_STATS_INIT;
     lithe_codec_options_t codec = LITHE_CODEC_OPTIONS_INIT;
     lithe_message_t message = LITHE_MESSAGE_INIT;
     lithe_string_t text = LITHE_STRING("text");
     lithe_header_t header = LITHE_HEADER("name", "value");
     return config.size == sizeof config && response.size == sizeof response && route.size == sizeof route && report.size == sizeof report && ws.size == sizeof ws
         && closed.size == sizeof closed && sse.size == sizeof sse && event.size == sizeof event
-        && codec.size == sizeof codec && message.kind == 0 && text.len == LITHE_CSTR && header.value.ptr[0] == 'v'
+        && stats.size == sizeof stats && codec.size == sizeof codec && message.kind == 0 && text.len == LITHE_CSTR && header.value.ptr[0] == 'v'
         && lithe_abi_version() == LITHE_ABI_VERSION ? LITHE_OK : 1;
 }
 "#;

@@ -51,6 +51,7 @@ programs! {
     routes
     signals
     slow_reader
+    stats
     threads
     unanswered
     websocket

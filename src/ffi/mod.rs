@@ -24,6 +24,7 @@ mod route;
 mod server;
 mod signal;
 mod sse;
+mod stats;
 mod version;
 mod ws;
 

@@ -188,6 +188,12 @@ impl Server {
         })
     }
 
+    /// Asks the server itself something, unless it is stopped.
+    pub(super) fn with_native<R>(&self, f: impl FnOnce(&native::Server) -> R) -> Result<R, Error> {
+        let native = self.native.read().unwrap_or_else(PoisonError::into_inner);
+        native.as_ref().map(f).ok_or_else(stopped)
+    }
+
     fn drain(&self, timeout: Duration) -> Result<DrainReport, Error> {
         let native = self.native.read().unwrap_or_else(PoisonError::into_inner);
         let report = native.as_ref().ok_or_else(stopped)?.drain_blocking(timeout);

@@ -128,6 +128,11 @@ impl Inbox {
         }
     }
 
+    /// How many requests wait to be taken.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
     /// Takes no more requests, and wakes every thread that waits for one. Those that nobody has
     /// taken are answered with 503.
     pub(crate) fn close(&self) {
