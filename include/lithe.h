@@ -37,8 +37,8 @@
  * Threads. Every function may be called on any thread, at the same time, with the same handle. A
  * function that blocks says so, and takes a timeout in milliseconds: -1 waits for ever, 0 does not
  * wait at all. Whoever waits is woken with LITHE_ERR_CLOSED when what it waits on is closed. The
- * library runs threads of its own; it calls into the host only where lithe_log_set and
- * lithe_ws_send_owned say so, installs no signal handler and prints nothing.
+ * library runs threads of its own; it calls into the host only where lithe_log_set,
+ * lithe_ws_send_owned and lithe_server_route say so, installs no signal handler and prints nothing.
  *
  * Forks. The library's threads do not exist in a child of fork(). Once a process has started a
  * server or been given any other handle, whoever is forked from it gets LITHE_ERR_FORKED from every
@@ -1041,8 +1041,8 @@ int32_t lithe_server_address(lithe_server_t server, struct lithe_string_t *addre
 
 /**
  * Waits for the next request, for `timeout_ms` at most. The host answers it exactly once: with
- * lithe_request_respond, lithe_ws_accept or lithe_sse_open; then, or instead, it ends the handle
- * with lithe_request_free.
+ * lithe_request_respond, lithe_request_respond_stream, lithe_ws_accept or lithe_sse_open; then, or
+ * instead, it ends the handle with lithe_request_free.
  *
  * Several threads may wait; each request goes to one of them. On an error `*request` is 0. Blocks.
  * Errors: BAD_HANDLE, BAD_ARGUMENT, TIMEOUT, SHUTTING_DOWN when the server is stopped.

@@ -45,6 +45,7 @@ static void check_bad_handle(uint64_t handle) {
     CHECK(user_data == NULL);
     CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_request_read(handle, &byte, 1, &len, -1));
     CHECK(len == 0);
+    CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_request_watch(handle, 1));
     CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_request_dispatch(handle));
     CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_request_free(handle));
 

@@ -1,10 +1,11 @@
 //! The examples in C do what they are meant to show, as they are and under valgrind.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use lithe_ffi_tests::{Linkage, Program, compile, root};
+use lithe_ffi_tests::{Linkage, Program, compile, root, scratch_dir};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -185,6 +186,71 @@ fn chat(run: Run) {
     program.finish();
 }
 
+/// The byte at a place in an upload.
+fn byte_at(place: usize) -> u8 {
+    (place * 31 + (place >> 11)) as u8
+}
+
+async fn uploads(address: &str, directory: &Path) {
+    const LEN: usize = 20 * 1024 * 1024;
+    let file: Vec<u8> = (0..LEN).map(byte_at).collect();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "PUT /files/a%20b.bin HTTP/1.1\r\nHost: localhost\r\nContent-Length: {LEN}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&file).await.unwrap();
+    let mut put = Get(stream);
+    assert!(put.until("Thank you.\n").await.contains(" 201 "));
+    assert!(std::fs::read(directory.join("a b.bin")).unwrap() == file);
+
+    let mut get = Get::send(address, "/files/a%20b.bin", "").await;
+    let head = get.until("\r\n\r\n").await;
+    assert!(head.contains(" 200 ") && head.contains(&format!("content-length: {LEN}\r\n")));
+    let mut got = vec![0; LEN];
+    get.0.read_exact(&mut got).await.unwrap();
+    assert!(got == file);
+
+    // A client that goes leaves nothing behind; one with a bad name is told so.
+    let mut gone = TcpStream::connect(address).await.unwrap();
+    let head = b"PUT /files/gone HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nbegun";
+    gone.write_all(head).await.unwrap();
+    drop(gone);
+    for (path, status) in [
+        ("/files/none", " 404 "),
+        ("/files/..%2fetc%2fpasswd", " 404 "),
+        ("/files/%00", " 404 "),
+        ("/files/", " 404 "),
+        ("/", " 200 "),
+    ] {
+        assert!(Get::send(address, path, "").await.until("\r\n").await.contains(status), "{path}");
+    }
+    let mut bad = Get(TcpStream::connect(address).await.unwrap());
+    let head = b"PUT /files/.hidden HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n";
+    bad.0.write_all(head).await.unwrap();
+    assert!(bad.until("\r\n").await.contains(" 400 "));
+}
+
+fn upload(run: Run) {
+    let directory = scratch_dir("upload");
+    let program = build("upload");
+    let arguments = [OsStr::new("0"), directory.as_os_str()];
+    let mut program = match run {
+        Run::Plain => Program::start(&program, arguments),
+        Run::Valgrind => Program::start_in_valgrind(&program, arguments),
+    };
+    let address = address(&program.line());
+    test(uploads(&address, &directory));
+    assert_eq!(program.line(), "16 MiB so far");
+    assert!(program.line().ends_with("a b.bin: 20971520 bytes"));
+    assert!(program.line().ends_with("gone: given up after 5 bytes: closed"));
+    program.interrupt();
+    program.finish();
+    let left: Vec<_> =
+        std::fs::read_dir(&directory).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["a b.bin"]);
+}
+
 macro_rules! examples {
     ($($name:ident)*) => {$(
         mod $name {
@@ -207,6 +273,7 @@ examples! {
     chat
     echo
     sse_clock
+    upload
 }
 
 #[test]

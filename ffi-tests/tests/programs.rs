@@ -42,6 +42,7 @@ programs! {
     buffers
     codec
     event_batch
+    event_bodies
     events
     format
     log

@@ -346,8 +346,8 @@ pub extern "C" fn lithe_server_address(
 }
 
 /// Waits for the next request, for `timeout_ms` at most. The host answers it exactly once: with
-/// lithe_request_respond, lithe_ws_accept or lithe_sse_open; then, or instead, it ends the handle
-/// with lithe_request_free.
+/// lithe_request_respond, lithe_request_respond_stream, lithe_ws_accept or lithe_sse_open; then, or
+/// instead, it ends the handle with lithe_request_free.
 ///
 /// Several threads may wait; each request goes to one of them. On an error `*request` is 0. Blocks.
 /// Errors: BAD_HANDLE, BAD_ARGUMENT, TIMEOUT, SHUTTING_DOWN when the server is stopped.
