@@ -109,3 +109,6 @@ async fn wait_for(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
