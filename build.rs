@@ -44,7 +44,7 @@ mod header {
     const SOURCES: &[&str] = &[
         "version", "error", "convert", "log", "message", "server", "stats", "event", "request",
         "response", "route", "ws", "sse", "owned", "buffer", "codec", "route", "ws", "sse",
-        "owned", "buffer", "codec",
+        "owned", "buffer", "codec", "options",
     ];
 
     /// Writes the header to cargo's output directory, for a test to compare with the one that is

@@ -47,6 +47,7 @@ programs! {
     format
     log
     misuse
+    options
     owned
     requests
     routes

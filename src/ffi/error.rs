@@ -104,6 +104,14 @@ pub(super) fn counting<N: From<i32>>(f: impl FnOnce() -> Result<N, Error>) -> N 
     run(f).unwrap_or_else(|error| N::from(report(error)))
 }
 
+/// Runs the body of an exported function that returns a pointer, which is NULL on an error.
+pub(super) fn pointing<T>(f: impl FnOnce() -> Result<*const T, Error>) -> *const T {
+    run(f).unwrap_or_else(|error| {
+        report(error);
+        std::ptr::null()
+    })
+}
+
 /// Whether this thread is inside an exported function.
 pub(super) fn inside_boundary() -> bool {
     INSIDE.get()

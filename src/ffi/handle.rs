@@ -29,6 +29,7 @@ pub(super) enum Kind {
     Buffer = 5,
     Response = 6,
     Codec = 7,
+    Options = 8,
 }
 
 /// An object that a host can hold a handle to.

@@ -17,6 +17,7 @@ mod fork;
 mod handle;
 mod log;
 mod message;
+mod options;
 mod owned;
 mod request;
 mod response;

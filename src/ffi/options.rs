@@ -1,0 +1,342 @@
+//! Options by the names of their fields, for languages that have no structs.
+
+use std::ffi::{CString, c_char, c_void};
+use std::mem::offset_of;
+use std::ptr::{self, NonNull};
+use std::sync::{Mutex, PoisonError};
+
+use super::codec::lithe_codec_options_t;
+use super::convert::{Out, bad_argument, lithe_string_t, text_z_in};
+use super::error::{Error, LITHE_ERR_NOT_FOUND, boundary, pointing};
+use super::handle::{self, Kind, Object, Table};
+use super::response::lithe_response_options_t;
+use super::route::lithe_route_options_t;
+use super::server::lithe_server_config_t;
+use super::sse::{lithe_sse_event_t, lithe_sse_options_t};
+use super::ws::lithe_ws_options_t;
+
+/// A struct whose fields are set by their names: lithe_options_create gives it, lithe_options_free
+/// takes it back.
+pub type lithe_options_t = u64;
+
+/// Which struct it is: LITHE_OPTIONS_SERVER and so on.
+pub type lithe_options_kind = i32;
+
+/// A lithe_server_config_t.
+pub const LITHE_OPTIONS_SERVER: lithe_options_kind = 1;
+/// A lithe_ws_options_t.
+pub const LITHE_OPTIONS_WS: lithe_options_kind = 2;
+/// A lithe_sse_options_t.
+pub const LITHE_OPTIONS_SSE: lithe_options_kind = 3;
+/// A lithe_sse_event_t.
+pub const LITHE_OPTIONS_EVENT: lithe_options_kind = 4;
+/// A lithe_response_options_t.
+pub const LITHE_OPTIONS_RESPONSE: lithe_options_kind = 5;
+/// A lithe_route_options_t.
+pub const LITHE_OPTIONS_ROUTE: lithe_options_kind = 6;
+/// A lithe_codec_options_t.
+pub const LITHE_OPTIONS_CODEC: lithe_options_kind = 7;
+
+/// What a field holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Type {
+    I32,
+    I64,
+    U64,
+    /// A `const char *`.
+    Text,
+    /// A lithe_string_t.
+    String,
+}
+
+/// A type that a field may have.
+trait Typed {
+    const TYPE: Type;
+}
+
+macro_rules! typed {
+    ($($rust:ty => $type:ident,)*) => {
+        $(impl Typed for $rust {
+            const TYPE: Type = Type::$type;
+        })*
+    };
+}
+typed! {
+    i32 => I32,
+    i64 => I64,
+    u64 => U64,
+    *const c_char => Text,
+    lithe_string_t => String,
+}
+
+const fn type_of<S, T: Typed>(_field: fn(&S) -> &T) -> Type {
+    T::TYPE
+}
+
+struct Field {
+    name: &'static str,
+    offset: usize,
+    holds: Type,
+}
+
+/// A struct that begins with its size.
+struct Layout {
+    size: usize,
+    fields: &'static [Field],
+}
+
+macro_rules! layout {
+    ($struct:ident { $($field:ident),* $(,)? }) => {{
+        // Does not compile when a field is left out.
+        const _: fn($struct) = |$struct { size: _, $($field: _),* }| {};
+        const LAYOUT: Layout = Layout {
+            size: size_of::<$struct>(),
+            fields: &[$(Field {
+                name: stringify!($field),
+                offset: offset_of!($struct, $field),
+                holds: type_of(|all: &$struct| &all.$field),
+            }),*],
+        };
+        &LAYOUT
+    }};
+}
+
+fn layout(kind: lithe_options_kind) -> Option<&'static Layout> {
+    Some(match kind {
+        LITHE_OPTIONS_SERVER => layout!(lithe_server_config_t {
+            address,
+            static_dir,
+            tls_cert_file,
+            tls_key_file,
+            metrics_path,
+            workers,
+            max_connections,
+            max_connections_per_ip,
+            max_waiting_requests,
+            max_header_bytes,
+            max_body_bytes,
+            handshake_timeout_ms,
+            header_timeout_ms,
+            body_timeout_ms,
+            request_timeout_ms,
+            idle_timeout_ms,
+            write_timeout_ms,
+            stream_bodies,
+        }),
+        LITHE_OPTIONS_WS => layout!(lithe_ws_options_t {
+            protocols,
+            origins,
+            max_message_bytes,
+            send_queue_bytes,
+            receive_queue_bytes,
+            max_messages_per_second,
+            ping_interval_ms,
+            peer_timeout_ms,
+            idle_timeout_ms,
+            close_timeout_ms,
+            compression,
+            events,
+            user_data,
+        }),
+        LITHE_OPTIONS_SSE => layout!(lithe_sse_options_t {
+            send_queue_bytes,
+            keep_alive_ms,
+            retry_ms,
+            events,
+            user_data,
+        }),
+        LITHE_OPTIONS_EVENT => layout!(lithe_sse_event_t { data, name, id, comment, retry_ms }),
+        LITHE_OPTIONS_RESPONSE => {
+            layout!(lithe_response_options_t { send_queue_bytes, events, user_data })
+        }
+        LITHE_OPTIONS_ROUTE => {
+            layout!(lithe_route_options_t { max_body_bytes, timeout_ms, stream_body })
+        }
+        LITHE_OPTIONS_CODEC => layout!(lithe_codec_options_t { max_message_bytes, extensions }),
+        _ => return None,
+    })
+}
+
+/// What a handle names.
+struct Options(Mutex<Struct>);
+
+/// A struct of that layout, at a place that does not change, and the texts that it points to.
+struct Struct {
+    layout: &'static Layout,
+    place: NonNull<u64>,
+    texts: Vec<Option<CString>>,
+}
+
+// SAFETY: what it points to is its own.
+unsafe impl Send for Struct {}
+
+/// What a field is set to.
+enum Value<'call> {
+    /// NULL takes a text away.
+    Text(Option<&'call str>),
+    Number(i64),
+}
+
+impl Object for Options {
+    const KIND: Kind = Kind::Options;
+
+    fn table() -> &'static Table<Self> {
+        static TABLE: Table<Options> = Table::new();
+        &TABLE
+    }
+}
+
+impl Struct {
+    fn new(layout: &'static Layout) -> Self {
+        let words: Box<[u64]> = vec![0; Self::words(layout)].into();
+        // Only ever touched through this pointer from here on, by the host too.
+        let place: NonNull<[u64]> = NonNull::from(Box::leak(words));
+        let texts = layout.fields.iter().map(|_| None).collect();
+        let mut all = Struct { layout, place: place.cast(), texts };
+        all.write(0, layout.size);
+        all
+    }
+
+    fn words(layout: &Layout) -> usize {
+        layout.size.div_ceil(size_of::<u64>())
+    }
+
+    fn write<T>(&mut self, offset: usize, value: T) {
+        assert!(align_of::<T>() <= align_of::<u64>());
+        assert!(
+            offset.is_multiple_of(align_of::<T>()) && offset + size_of::<T>() <= self.layout.size
+        );
+        // SAFETY: within the struct and aligned, as asserted.
+        unsafe { self.place.byte_add(offset).cast::<T>().write(value) };
+    }
+
+    fn set(&mut self, name: &str, value: Value<'_>) -> Result<(), Error> {
+        let fields = self.layout.fields;
+        let Some(index) = fields.iter().position(|field| field.name == name) else {
+            let names: Vec<_> = fields.iter().map(|field| field.name).collect();
+            let names = names.join(", ");
+            let message = format_args!("there is no field {name:?}; there are: {names}");
+            return Err(Error::with(LITHE_ERR_NOT_FOUND, message));
+        };
+        let Field { offset, holds, .. } = fields[index];
+        let number = |value: i64| bad_argument(format_args!("{name}: {value} is out of range"));
+        match (holds, value) {
+            (Type::Text | Type::String, Value::Text(text)) => self.set_text(index, text)?,
+            (Type::Text | Type::String, Value::Number(_)) => {
+                return Err(bad_argument(format_args!("{name}: holds a text, not a number")));
+            }
+            (_, Value::Text(text)) => {
+                let text = text.unwrap_or_default();
+                let wide = text.parse::<i128>().ok();
+                let fits = |wide| match holds {
+                    Type::U64 => u64::try_from(wide).ok().map(|value| value as i64),
+                    _ => i64::try_from(wide).ok(),
+                };
+                let value = wide.and_then(fits).ok_or_else(|| {
+                    bad_argument(format_args!("{name}: {text:?} is no number that it can hold"))
+                })?;
+                return self.set(name, Value::Number(value));
+            }
+            (Type::I32, Value::Number(value)) => {
+                let value = i32::try_from(value).map_err(|_| number(value))?;
+                self.write(offset, value);
+            }
+            (Type::I64 | Type::U64, Value::Number(value)) => self.write(offset, value),
+        }
+        Ok(())
+    }
+
+    fn set_text(&mut self, index: usize, text: Option<&str>) -> Result<(), Error> {
+        // It came with a NUL at its end, and so has none within.
+        let text = text.map(CString::new).transpose().map_err(bad_argument)?;
+        let (first, len) =
+            text.as_deref().map_or((ptr::null(), 0), |text| (text.as_ptr(), text.count_bytes()));
+        let Field { offset, holds, .. } = self.layout.fields[index];
+        match holds {
+            Type::String => self.write(offset, lithe_string_t { ptr: first, len }),
+            _ => self.write(offset, first),
+        }
+        self.texts[index] = text;
+        Ok(())
+    }
+}
+
+impl Drop for Struct {
+    fn drop(&mut self) {
+        let words = ptr::slice_from_raw_parts_mut(self.place.as_ptr(), Self::words(self.layout));
+        // SAFETY: it was leaked by `new`, with that length.
+        drop(unsafe { Box::from_raw(words) });
+    }
+}
+
+fn set(options: lithe_options_t, name: *const c_char, value: Value<'_>) -> Result<(), Error> {
+    let options = handle::get::<Options>(options)?;
+    let name = text_z_in(name)?.ok_or_else(|| bad_argument("the name is NULL"))?;
+    options.0.lock().unwrap_or_else(PoisonError::into_inner).set(name, value)
+}
+
+/// Makes a struct for options, with the defaults: what its LITHE_..._INIT asks for. For languages
+/// that have no structs; in C it is easier to fill one in.
+///
+/// On an error `*options` is 0. Never blocks. Errors: BAD_ARGUMENT.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_options_create(
+    kind: lithe_options_kind,
+    options: *mut lithe_options_t,
+) -> i32 {
+    boundary(|| {
+        let out = Out::new(options, 0)?;
+        let layout = layout(kind)
+            .ok_or_else(|| bad_argument(format_args!("there is no kind of options {kind}")))?;
+        out.put(handle::insert(Options(Mutex::new(Struct::new(layout))))?);
+        Ok(())
+    })
+}
+
+/// Sets the field with that name, such as "max_connections", to a value: to the text itself, which
+/// is copied, or to the number that it is in decimals. NULL takes a text away. Both texts are
+/// NUL-terminated. Not to be called while another call uses the struct.
+///
+/// What the numbers mean is checked where the struct is used. Never blocks. Errors: BAD_HANDLE,
+/// BAD_ARGUMENT for what is no number, or none that the field can hold, NOT_UTF8, NOT_FOUND when
+/// there is no such field: lithe_last_error lists those that there are.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_options_set(
+    options: lithe_options_t,
+    name: *const c_char,
+    value: *const c_char,
+) -> i32 {
+    boundary(|| set(options, name, Value::Text(text_z_in(value)?)))
+}
+
+/// Sets the field with that name to a number. One that has no sign, such as "user_data", takes a
+/// negative number as what it is in two's complement. Otherwise it is lithe_options_set, but that a
+/// field that holds a text is BAD_ARGUMENT.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_options_set_int(
+    options: lithe_options_t,
+    name: *const c_char,
+    value: i64,
+) -> i32 {
+    boundary(|| set(options, name, Value::Number(value)))
+}
+
+/// The struct itself, to be handed to the functions that ask for a pointer to one of its kind; NULL
+/// on an error, which lithe_last_error tells.
+///
+/// It stays where it is, and its texts with it, until lithe_options_free; what is set later is seen
+/// there. Never blocks.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_options_pointer(options: lithe_options_t) -> *const c_void {
+    pointing(|| {
+        let options = handle::get::<Options>(options)?;
+        let all = options.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(all.place.as_ptr().cast_const().cast())
+    })
+}
+
+/// Ends the handle of options, and the struct with it. Never blocks. Errors: BAD_HANDLE.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_options_free(options: lithe_options_t) -> i32 {
+    boundary(|| handle::remove::<Options>(options).map(drop))
+}
