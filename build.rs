@@ -43,7 +43,7 @@ mod header {
     /// The sources that the header is made of, in the order of a manual.
     const SOURCES: &[&str] = &[
         "version", "error", "convert", "log", "message", "server", "stats", "event", "request",
-        "response", "route", "ws", "sse", "owned", "buffer", "codec",
+        "response", "route", "ws", "sse", "owned", "buffer", "codec", "options",
     ];
 
     /// Writes the header to cargo's output directory, for a test to compare with the one that is

@@ -844,6 +844,17 @@ typedef struct lithe_item_t {
 } lithe_item_t;
 
 /**
+ * Which struct it is: LITHE_OPTIONS_SERVER and so on.
+ */
+typedef int32_t lithe_options_kind;
+
+/**
+ * A struct whose fields are set by their names: lithe_options_create gives it, lithe_options_free
+ * takes it back.
+ */
+typedef uint64_t lithe_options_t;
+
+/**
  * Nothing.
  */
 #define LITHE_LOG_OFF 0
@@ -965,6 +976,41 @@ typedef struct lithe_item_t {
  * before. It is the last item.
  */
 #define LITHE_ITEM_CLOSE 4
+
+/**
+ * A lithe_server_config_t.
+ */
+#define LITHE_OPTIONS_SERVER 1
+
+/**
+ * A lithe_ws_options_t.
+ */
+#define LITHE_OPTIONS_WS 2
+
+/**
+ * A lithe_sse_options_t.
+ */
+#define LITHE_OPTIONS_SSE 3
+
+/**
+ * A lithe_sse_event_t.
+ */
+#define LITHE_OPTIONS_EVENT 4
+
+/**
+ * A lithe_response_options_t.
+ */
+#define LITHE_OPTIONS_RESPONSE 5
+
+/**
+ * A lithe_route_options_t.
+ */
+#define LITHE_OPTIONS_ROUTE 6
+
+/**
+ * A lithe_codec_options_t.
+ */
+#define LITHE_OPTIONS_CODEC 7
 
 #ifdef __cplusplus
 extern "C" {
@@ -1835,6 +1881,46 @@ int32_t lithe_codec_extensions(const char *offer, void *buffer, size_t capacity,
  * Ends a codec's handle. Never blocks. Errors: BAD_HANDLE.
  */
 int32_t lithe_codec_free(lithe_codec_t codec);
+
+/**
+ * Makes a struct for options, with the defaults: what its LITHE_..._INIT asks for. For languages
+ * that have no structs; in C it is easier to fill one in.
+ *
+ * On an error `*options` is 0. Never blocks. Errors: BAD_ARGUMENT.
+ */
+int32_t lithe_options_create(lithe_options_kind kind, lithe_options_t *options);
+
+/**
+ * Sets the field with that name, such as "max_connections", to a value: to the text itself, which
+ * is copied, or to the number that it is in decimals. NULL takes a text away. Both texts are
+ * NUL-terminated. Not to be called while another call uses the struct.
+ *
+ * What the numbers mean is checked where the struct is used. Never blocks. Errors: BAD_HANDLE,
+ * BAD_ARGUMENT for what is no number, or none that the field can hold, NOT_UTF8, NOT_FOUND when
+ * there is no such field: lithe_last_error lists those that there are.
+ */
+int32_t lithe_options_set(lithe_options_t options, const char *name, const char *value);
+
+/**
+ * Sets the field with that name to a number. One that has no sign, such as "user_data", takes a
+ * negative number as what it is in two's complement. Otherwise it is lithe_options_set, but that a
+ * field that holds a text is BAD_ARGUMENT.
+ */
+int32_t lithe_options_set_int(lithe_options_t options, const char *name, int64_t value);
+
+/**
+ * The struct itself, to be handed to the functions that ask for a pointer to one of its kind; NULL
+ * on an error, which lithe_last_error tells.
+ *
+ * It stays where it is, and its texts with it, until lithe_options_free; what is set later is seen
+ * there. Never blocks.
+ */
+const void *lithe_options_pointer(lithe_options_t options);
+
+/**
+ * Ends the handle of options, and the struct with it. Never blocks. Errors: BAD_HANDLE.
+ */
+int32_t lithe_options_free(lithe_options_t options);
 
 #ifdef __cplusplus
 }  // extern "C"
