@@ -3,12 +3,15 @@
 
 CARGO ?= cargo
 CC ?= cc
+CXX ?= c++
 CFLAGS ?= -O2 -g -Wall -Wextra -Wpedantic
+CXXFLAGS ?= $(CFLAGS)
 
 # Where cargo puts what it builds.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 C_LIBRARY := $(TARGET)/release/liblithe.a
 C_EXAMPLES := $(patsubst examples/c/%.c,$(TARGET)/c/%,$(wildcard examples/c/*.c))
+CPP_EXAMPLES := $(patsubst examples/cpp/%.cpp,$(TARGET)/cpp/%,$(wildcard examples/cpp/*.cpp))
 
 .PHONY: help
 help: ## This list
@@ -23,7 +26,7 @@ lib: ## Build the C library: liblithe.a and liblithe.so
 	$(CARGO) build --release --locked --lib --features ffi
 
 .PHONY: examples
-examples: $(C_EXAMPLES) ## Build the examples in C and in Rust
+examples: $(C_EXAMPLES) $(CPP_EXAMPLES) ## Build the examples in C, C++ and Rust
 	$(CARGO) build --locked --examples
 
 # cargo knows best when the library is stale, so make always asks it.
@@ -34,6 +37,10 @@ $(C_LIBRARY): FORCE
 $(TARGET)/c/%: examples/c/%.c include/lithe.h $(C_LIBRARY)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -std=c11 -pthread -Iinclude -o $@ $(abspath $<) $(C_LIBRARY) -lpthread -ldl -lm
+
+$(TARGET)/cpp/%: examples/cpp/%.cpp include/lithe.h include/lithe.hpp $(C_LIBRARY)
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS) -std=c++11 -pthread -Iinclude -o $@ $(abspath $<) $(C_LIBRARY) -lpthread -ldl -lm
 
 .PHONY: test
 test: test-deps check-features ## Run every test; installs what the tests need where it may

@@ -26,7 +26,7 @@ SHARED_NAME := liblithe.so.$(ABI_VERSION)
 SHARED_FILE := liblithe.so.$(VERSION)
 endif
 
-HEADERS := include/lithe.h
+HEADERS := include/lithe.h include/lithe.hpp
 PC_FILES := lithe.pc lithe-static.pc
 CMAKE_FILES := lithe-config.cmake lithe-config-version.cmake
 DOCUMENTS := README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE

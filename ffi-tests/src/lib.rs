@@ -6,6 +6,6 @@ mod toolchain;
 
 pub use program::{Output, Program};
 pub use toolchain::{
-    Language, Linkage, check_compiles, compile, include_dir, library, make, make_fails, root,
-    scratch_dir,
+    Language, Linkage, check_compiles, check_compiles_as, compile, include_dir, library, make,
+    make_fails, root, scratch_dir,
 };

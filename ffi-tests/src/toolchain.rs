@@ -110,7 +110,8 @@ pub fn scratch_dir(test: &str) -> PathBuf {
     directory
 }
 
-/// Compiles a program of C sources, and returns where it is.
+/// Compiles a program of sources in C, or in C++ where they are called `.cpp`, and returns where it
+/// is.
 pub fn compile(name: &str, sources: &[PathBuf], linkage: Linkage) -> PathBuf {
     let library = library();
     let directory = target_dir().join("ffi-tests");
@@ -120,9 +121,20 @@ pub fn compile(name: &str, sources: &[PathBuf], linkage: Linkage) -> PathBuf {
     static UNIQUE: AtomicUsize = AtomicUsize::new(0);
     let unique = UNIQUE.fetch_add(1, Ordering::Relaxed);
     let unfinished = program.with_extension(format!("{}-{unique}", std::process::id()));
-    let mut compiler = Command::new(compiler("CC", "cc"));
-    compiler.arg("-std=c99").args(WARNINGS).args(["-O1", "-g", "-pthread", "-I"]);
-    compiler.arg(include_dir()).arg("-o").arg(&unfinished).args(sources);
+    let is_cpp = |source: &PathBuf| source.extension().is_some_and(|name| name == "cpp");
+    let mut compiler = if sources.iter().any(is_cpp) {
+        Command::new(compiler("CXX", "c++"))
+    } else {
+        let mut compiler = Command::new(compiler("CC", "cc"));
+        compiler.arg("-std=c99");
+        compiler
+    };
+    compiler.args(WARNINGS).args(["-O1", "-g", "-pthread", "-I"]);
+    compiler.arg(include_dir()).arg("-o").arg(&unfinished);
+    for source in sources {
+        compiler.args(["-x", if is_cpp(source) { "c++" } else { "c" }]).arg(source);
+    }
+    compiler.args(["-x", "none"]);
     match linkage {
         Linkage::Static => compiler.arg(library.join("liblithe.a")).args(SYSTEM_LIBRARIES),
         Linkage::Shared => {
@@ -140,17 +152,27 @@ pub fn compile(name: &str, sources: &[PathBuf], linkage: Linkage) -> PathBuf {
 ///
 /// When there is an error or a warning, or the compiler is not installed.
 pub fn check_compiles(compiler: &str, language: Language, source: &str) {
+    match language {
+        Language::C => check_compiles_as(compiler, "c99", &[], source),
+        Language::Cpp => check_compiles_as(compiler, "c++11", &[], source),
+    }
+}
+
+/// The same by that standard of the language, and with further options.
+///
+/// # Panics
+///
+/// When there is an error or a warning, or the compiler is not installed.
+pub fn check_compiles_as(compiler: &str, standard: &str, options: &[&str], source: &str) {
     let directory = target_dir().join("ffi-tests");
     std::fs::create_dir_all(&directory).expect("a directory for test programs");
-    let (standard, extension) = match language {
-        Language::C => ("-std=c99", "c"),
-        Language::Cpp => ("-std=c++11", "cpp"),
-    };
+    let extension = if standard.starts_with("c++") { "cpp" } else { "c" };
     let file = directory.join(format!("header-{compiler}.{extension}"));
     std::fs::write(&file, source).expect("a source file");
     run(Command::new(compiler)
-        .arg(standard)
+        .arg(format!("-std={standard}"))
         .args(WARNINGS)
+        .args(options)
         .arg("-I")
         .arg(include_dir())
         .arg("-fsyntax-only")

@@ -1,4 +1,4 @@
-//! The examples in C do what they are meant to show, as they are and under valgrind.
+//! The examples in C and C++ do what they are meant to show, as they are and under valgrind.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 fn build(name: &str) -> PathBuf {
-    let source = root().join("examples/c").join(name).with_extension("c");
+    let source = match name.strip_suffix("_cpp") {
+        Some(name) => root().join("examples/cpp").join(name).with_extension("cpp"),
+        None => root().join("examples/c").join(name).with_extension("c"),
+    };
     let source = source.canonicalize().expect("the example is there");
     compile(name, &[source], Linkage::Static)
 }
@@ -106,7 +109,15 @@ async fn echoes(address: &str) {
 }
 
 fn echo(run: Run) {
-    let mut program = start("echo", run);
+    echo_of("echo", run);
+}
+
+fn echo_cpp(run: Run) {
+    echo_of("echo_cpp", run);
+}
+
+fn echo_of(name: &str, run: Run) {
+    let mut program = start(name, run);
     let address = address(&program.line());
     test(echoes(&address));
     program.terminate();
@@ -272,6 +283,7 @@ macro_rules! examples {
 examples! {
     chat
     echo
+    echo_cpp
     sse_clock
     upload
 }

@@ -120,6 +120,7 @@ fn all_is_where_it_is_looked_for() {
     let abi = abi_version();
     let mut expected = [
         "include/lithe.h",
+        "include/lithe.hpp",
         "lib/cmake/lithe/lithe-config-version.cmake",
         "lib/cmake/lithe/lithe-config.cmake",
         "lib/liblithe.a",
@@ -210,9 +211,10 @@ fn cmake_finds_the_library_also_after_it_was_moved() {
     let folder = installed.folder.path();
     let moved = folder.join("somewhere else");
     fs::rename(&installed.prefix, &moved).unwrap();
-    let source = root().join("ffi-tests/c/installed.c");
-    fs::copy(&source, folder.join("app.c")).unwrap();
-    fs::copy(&source, folder.join("app.cpp")).unwrap();
+    for language in ["c", "cpp"] {
+        let source = root().join("ffi-tests/c/installed").with_extension(language);
+        fs::copy(source, folder.join("app").with_extension(language)).unwrap();
+    }
     fs::write(folder.join("CMakeLists.txt"), PROJECT).unwrap();
     let prefix_path = setting("-DCMAKE_PREFIX_PATH", &moved);
     let cmake = |arguments: &[&str]| {
