@@ -69,7 +69,7 @@
 /** Initializes a lithe_server_config_t with the defaults. */
 #define LITHE_SERVER_CONFIG_INIT \
     { sizeof(lithe_server_config_t), NULL, NULL, NULL, NULL, NULL, \
-      0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+      0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /** Initializes a lithe_response_options_t with the defaults. */
 #define LITHE_RESPONSE_OPTIONS_INIT { sizeof(lithe_response_options_t), 0, 0, 0 }
@@ -331,6 +331,10 @@ typedef struct lithe_server_config_t {
      * say otherwise. Default: they reach it with their bodies.
      */
     int32_t stream_bodies;
+    /**
+     * 0.
+     */
+    int32_t reserved;
 } lithe_server_config_t;
 
 /**

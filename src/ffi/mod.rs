@@ -15,6 +15,8 @@ mod error;
 mod event;
 mod fork;
 mod handle;
+#[cfg(all(test, target_pointer_width = "64"))]
+mod layouts;
 mod log;
 mod message;
 mod options;

@@ -86,9 +86,9 @@ struct Layout {
 }
 
 macro_rules! layout {
-    ($struct:ident { $($field:ident),* $(,)? }) => {{
+    ($struct:ident { $($field:ident),* $(,)? } $(but $other:ident)?) => {{
         // Does not compile when a field is left out.
-        const _: fn($struct) = |$struct { size: _, $($field: _),* }| {};
+        const _: fn($struct) = |$struct { size: _, $($field: _,)* $($other: _)? }| {};
         const LAYOUT: Layout = Layout {
             size: size_of::<$struct>(),
             fields: &[$(Field {
@@ -122,7 +122,7 @@ fn layout(kind: lithe_options_kind) -> Option<&'static Layout> {
             idle_timeout_ms,
             write_timeout_ms,
             stream_bodies,
-        }),
+        } but reserved),
         LITHE_OPTIONS_WS => layout!(lithe_ws_options_t {
             protocols,
             origins,

@@ -76,6 +76,8 @@ pub struct lithe_server_config_t {
     /// 1: requests reach the host before their bodies, which lithe_request_read reads. Routes may
     /// say otherwise. Default: they reach it with their bodies.
     pub stream_bodies: i32,
+    /// 0.
+    pub reserved: i32,
 }
 
 // SAFETY: integers and raw pointers only, the size first.
@@ -105,6 +107,7 @@ impl lithe_server_config_t {
         idle_timeout_ms: 0,
         write_timeout_ms: 0,
         stream_bodies: 0,
+        reserved: 0,
     };
 }
 
@@ -162,6 +165,9 @@ impl Server {
             0 => {}
             1 => inbox.routes().stream_bodies(),
             other => return Err(bad_argument(format_args!("stream_bodies: {other}"))),
+        }
+        if config.reserved != 0 {
+            return Err(bad_argument("reserved: is not 0"));
         }
         let static_dir = text_z_in(config.static_dir)?.map(Path::new);
         if let Some(path) = static_dir.filter(|path| !path.is_dir()) {
