@@ -1593,6 +1593,16 @@ int32_t lithe_ws_send(lithe_ws_t ws,
 int32_t lithe_ws_send_text(lithe_ws_t ws, const char *text, int32_t timeout_ms);
 
 /**
+ * Sends a message as it was received, on whatever connection, and does not copy it if it is large.
+ * The message is left to the host, which still frees it.
+ *
+ * Otherwise it is lithe_ws_send.
+ */
+int32_t lithe_ws_send_message(lithe_ws_t ws,
+                              const struct lithe_message_t *message,
+                              int32_t timeout_ms);
+
+/**
  * Closes a WebSocket after what is queued. From here on every thread that waits on it, and every
  * later call, gets CLOSED; messages that were not received are lost. Does nothing when it is
  * closed already.

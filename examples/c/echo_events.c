@@ -29,7 +29,7 @@ static void answer(lithe_request_t request, uint64_t number) {
 
 static void echo(lithe_ws_t ws, const lithe_message_t *message) {
     /* A client that sends and does not read fills its queue. Nobody else shall wait for it. */
-    if (lithe_ws_send(ws, message->kind, message->data, message->len, 0) == LITHE_ERR_FULL) {
+    if (lithe_ws_send_message(ws, message, 0) == LITHE_ERR_FULL) {
         lithe_ws_close(ws, 1013, "read what you get", LITHE_CSTR);
     }
 }

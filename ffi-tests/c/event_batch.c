@@ -85,6 +85,26 @@ static void check_conversation(lithe_server_t server) {
     close(client);
 }
 
+/* What is sent in the middle of a batch leaves, though the host does not ask for the next one. */
+static void check_patience(lithe_server_t server) {
+    int client;
+    char data[16];
+    size_t len;
+    lithe_ws_options_t options = as_events(8);
+    lithe_ws_t ws = open_ws(server, &options, &client);
+    for (int i = 0; i < 50; i++) {
+        client_send_frame(client, 0x81, "ping", 4);
+        lithe_event_t event = next(server, LITHE_EVENT_MESSAGE);
+        CHECK_OK(lithe_ws_send_message(ws, &event.message, 0));
+        CHECK(client_read_frame(client, data, sizeof data, &len) == 0x81 && len == 4);
+        lithe_event_free(&event, 1);
+        CHECK_CODE(LITHE_ERR_BAD_ARGUMENT, lithe_ws_send_message(ws, &event.message, 0));
+    }
+    CHECK_CODE(LITHE_ERR_BAD_ARGUMENT, lithe_ws_send_message(ws, NULL, 0));
+    CHECK_OK(lithe_ws_free(ws));
+    close(client);
+}
+
 /* A batch holds many events; those of one connection are in order, the close comes last. */
 static void check_order(lithe_server_t server) {
     enum { CLIENTS = 3, MESSAGES = 100 };
@@ -419,6 +439,7 @@ static void check_stop(void) {
 int main(void) {
     lithe_server_t server = start();
     check_conversation(server);
+    check_patience(server);
     check_order(server);
     check_writable(server);
     check_event_stream(server);

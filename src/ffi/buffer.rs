@@ -8,6 +8,7 @@ use super::handle::{self, Kind, Object, Table};
 use super::message::{LITHE_BINARY, LITHE_TEXT, lithe_message_kind};
 use super::sse::{self, EventStream, lithe_sse_event_t, lithe_sse_t};
 use super::ws::{self, WebSocket, lithe_ws_t};
+use crate::transport::cork;
 use crate::ws::{Message, Prepared};
 
 /// A message for many WebSockets: lithe_buffer_create gives it, lithe_buffer_free takes it back.
@@ -45,17 +46,21 @@ fn send_to_each<T: Object>(
             "the array of handles is too long, or that of results misaligned",
         ));
     }
-    let mut taken = 0;
-    for (index, handle) in array_in(handles, count)?.iter().enumerate() {
-        let sent = handle::get(*handle).and_then(|connection| send(&connection));
-        let code = sent.map_or_else(|error| error.code(), |()| 0);
-        taken += i32::from(code == 0);
-        if !results.is_null() {
-            // SAFETY: not null, aligned, and lent by the host for the call with room for `count`.
-            unsafe { results.add(index).write(code) };
+    let handles = array_in(handles, count)?;
+    Ok(cork::gather(|| {
+        let mut taken = 0;
+        for (index, handle) in handles.iter().enumerate() {
+            let sent = handle::get(*handle).and_then(|connection| send(&connection));
+            let code = sent.map_or_else(|error| error.code(), |()| 0);
+            taken += i32::from(code == 0);
+            if !results.is_null() {
+                // SAFETY: not null, aligned, and lent by the host for the call with room for
+                // `count`.
+                unsafe { results.add(index).write(code) };
+            }
         }
-    }
-    Ok(taken)
+        taken
+    }))
 }
 
 /// Makes a message that can be sent to any number of WebSockets, and is encoded only once for all

@@ -6,8 +6,8 @@ use std::ptr;
 use bytes::Bytes;
 
 use super::convert::{bad_argument, utf8};
-use super::error::{Error, anywhere};
-use crate::ws::Message;
+use super::error::{Error, LITHE_ERR_NOT_UTF8, anywhere};
+use crate::ws::{Message, Utf8Bytes};
 
 /// LITHE_TEXT or LITHE_BINARY.
 pub type lithe_message_kind = i32;
@@ -22,6 +22,17 @@ pub(super) fn is_text(kind: lithe_message_kind, payload: &[u8]) -> Result<bool, 
     match kind {
         LITHE_TEXT => utf8(payload).map(|_| true),
         LITHE_BINARY => Ok(false),
+        _ => Err(bad_argument(format_args!("there is no kind of message {kind}"))),
+    }
+}
+
+/// A message of that kind, which must be one.
+pub(super) fn message_of(kind: lithe_message_kind, bytes: Bytes) -> Result<Message, Error> {
+    match kind {
+        LITHE_TEXT => Utf8Bytes::try_from(bytes)
+            .map(Message::Text)
+            .map_err(|error| Error::with(LITHE_ERR_NOT_UTF8, error)),
+        LITHE_BINARY => Ok(Message::Binary(bytes)),
         _ => Err(bad_argument(format_args!("there is no kind of message {kind}"))),
     }
 }
@@ -70,6 +81,18 @@ impl lithe_message_t {
         unsafe { filled.owner.as_mut_ptr().cast::<Bytes>().write(bytes) };
         filled
     }
+}
+
+/// The message in a struct of the host's, which keeps it too.
+pub(super) fn shared(message: *const lithe_message_t) -> Result<Message, Error> {
+    // SAFETY: not null, and the host lends a struct that it has made empty or that was filled by
+    // `of_bytes`.
+    let filled = unsafe { message.as_ref() }
+        .filter(|message| message.owner.iter().any(|word| !word.is_null()))
+        .ok_or_else(|| bad_argument("the message is NULL or empty"))?;
+    // SAFETY: written by `of_bytes`, as it is not empty.
+    let bytes = unsafe { &*filled.owner.as_ptr().cast::<Bytes>() }.clone();
+    message_of(filled.kind, bytes)
 }
 
 /// Gives a message back, and makes its struct empty. An empty struct, and NULL, are left as they

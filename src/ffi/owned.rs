@@ -3,13 +3,12 @@
 use std::ffi::c_void;
 
 use bytes::Bytes;
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::convert::{Timeout, bad_argument, bytes_in};
-use super::error::{Error, LITHE_ERR_NOT_UTF8, boundary};
+use super::convert::{Timeout, bytes_in};
+use super::error::{Error, boundary};
 use super::handle;
-use super::message::{LITHE_BINARY, LITHE_TEXT, lithe_message_kind};
-use super::ws::{self, WebSocket, lithe_ws_t};
+use super::message::{self, lithe_message_kind};
+use super::ws::{WebSocket, lithe_ws_t};
 use crate::ws::Message;
 
 /// Takes memory back that was handed to lithe_ws_send_owned; `arg` is what was given with it.
@@ -47,7 +46,7 @@ impl AsRef<[u8]> for Lent {
     }
 }
 
-fn message_of(
+fn lent_message(
     kind: lithe_message_kind,
     data: *const c_void,
     len: usize,
@@ -56,13 +55,7 @@ fn message_of(
     // Lent for longer than the call: the header asks for memory that stays as it is until `loan`
     // ends, with which it is dropped.
     let bytes = Bytes::from_owner(Lent { bytes: bytes_in(data, len)?, _loan: loan });
-    match kind {
-        LITHE_TEXT => Utf8Bytes::try_from(bytes)
-            .map(Message::Text)
-            .map_err(|error| Error::with(LITHE_ERR_NOT_UTF8, error)),
-        LITHE_BINARY => Ok(Message::Binary(bytes)),
-        _ => Err(bad_argument(format_args!("there is no kind of message {kind}"))),
-    }
+    message::message_of(kind, bytes)
 }
 
 /// Sends a message that is not copied, if it is large: its memory is lent until `free_fn` is called
@@ -88,12 +81,7 @@ pub extern "C" fn lithe_ws_send_owned(
     boundary(|| {
         let timeout = Timeout::from_millis(timeout_ms)?;
         let ws = handle::get::<WebSocket>(ws)?;
-        let message = message_of(kind, data, len, loan)?;
-        let sent = if timeout.is_try() {
-            ws.sender.try_send(message)
-        } else {
-            ws.sender.send_blocking(message, timeout.duration())
-        };
-        sent.map_err(ws::send_error)
+        let message = lent_message(kind, data, len, loan)?;
+        ws.send_message(message, timeout)
     })
 }

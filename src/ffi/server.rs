@@ -293,6 +293,15 @@ fn configure(mut builder: Builder, config: &lithe_server_config_t) -> Result<Bui
     Ok(builder)
 }
 
+/// Messages are made on the library's threads, many at a time, and freed on the host's. As it comes,
+/// glibc gives memory back to the system whenever 128 KiB are free, and has to get it anew, page by
+/// page, for the next batch. Once it has seen a larger block freed it keeps twice as much of it
+/// (`M_MMAP_THRESHOLD` in mallopt(3)). Other allocators do not mind.
+fn keep_bursts_in_memory() {
+    const BURST: usize = 2 * 1024 * 1024;
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(BURST)));
+}
+
 impl From<native::Error> for Error {
     fn from(error: native::Error) -> Self {
         let code = match error {
@@ -325,6 +334,7 @@ pub extern "C" fn lithe_server_start(
         fork::watch()?;
         log::keep_panics_quiet();
         let server = signal::with_blocked(|| Server::start(&config))?;
+        keep_bursts_in_memory();
         out.put(handle::insert(server)?);
         Ok(())
     })

@@ -13,12 +13,14 @@ use super::error::{
     LITHE_ERR_TOO_SMALL, LITHE_ERR_WRONG_STATE, boundary, counting,
 };
 use super::handle::{self, Kind, Object, Table};
-use super::message::{LITHE_BINARY, LITHE_TEXT, kind_of, lithe_message_kind, lithe_message_t};
+use super::message::{
+    self, LITHE_BINARY, LITHE_TEXT, kind_of, lithe_message_kind, lithe_message_t,
+};
 use super::request::{Request, lithe_request_t};
 use crate::transport::events::Tag;
 use crate::ws::{
-    CloseCode, Closed, Compression, Config, Inbound, Origins, RecvError, SendError, Sender, Socket,
-    WebSocketUpgrade,
+    CloseCode, Closed, Compression, Config, Inbound, Message, Origins, RecvError, SendError,
+    Sender, Socket, WebSocketUpgrade,
 };
 
 /// A WebSocket: lithe_ws_accept gives it, lithe_ws_free takes it back.
@@ -154,6 +156,15 @@ impl WebSocket {
             self.sender.try_send_copy(text, payload)
         } else {
             self.sender.send_copy_blocking(text, payload, timeout.duration())
+        };
+        sent.map_err(send_error)
+    }
+
+    pub(super) fn send_message(&self, message: Message, timeout: Timeout) -> Result<(), Error> {
+        let sent = if timeout.is_try() {
+            self.sender.try_send(message)
+        } else {
+            self.sender.send_blocking(message, timeout.duration())
         };
         sent.map_err(send_error)
     }
@@ -416,6 +427,23 @@ pub extern "C" fn lithe_ws_send_text(ws: lithe_ws_t, text: *const c_char, timeou
         let ws = handle::get::<WebSocket>(ws)?;
         let text = text_z_in(text)?.ok_or_else(|| bad_argument("the text is NULL"))?;
         ws.send(true, text.as_bytes(), timeout)
+    })
+}
+
+/// Sends a message as it was received, on whatever connection, and does not copy it if it is large.
+/// The message is left to the host, which still frees it.
+///
+/// Otherwise it is lithe_ws_send.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_ws_send_message(
+    ws: lithe_ws_t,
+    message: *const lithe_message_t,
+    timeout_ms: i32,
+) -> i32 {
+    boundary(|| {
+        let timeout = Timeout::from_millis(timeout_ms)?;
+        let ws = handle::get::<WebSocket>(ws)?;
+        ws.send_message(message::shared(message)?, timeout)
     })
 }
 

@@ -7,13 +7,13 @@ use axum::http::header::CONTENT_LENGTH;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::inbox::Found;
 use super::response::StreamedResponse;
 use super::upload::Upload;
 use crate::sse;
+use crate::transport::cork::Mailbox;
 use crate::ws::{Socket, UpgradeError, WebSocketUpgrade};
 
 /// A request. Dropped without an answer, it is answered with 503.
@@ -118,9 +118,10 @@ impl Request {
         let Open { answer, upgrade } = self.exchange.take()?;
         let upgrade = configure(*upgrade.ok_or(AnswerError::NotWebSocket)?);
         // The connection's task belongs on the worker that serves the connection.
-        let _context = self.exchange.runtime.enter();
+        let _context = self.exchange.mailbox.worker().enter();
         match upgrade.accept() {
             Ok((socket, response)) => {
+                socket.wake_by(self.exchange.mailbox.clone());
                 answer.send(response).map_err(|_| AnswerError::Gone)?;
                 Ok(socket)
             }
@@ -137,6 +138,7 @@ impl Request {
         let Open { answer, .. } = self.exchange.take()?;
         self.close_upload();
         let (sender, events) = sse::channel_with(config);
+        sender.wake_by(self.exchange.mailbox.clone());
         answer.send(events.into_response()).map_err(|_| AnswerError::Gone)?;
         Ok(sender)
     }
@@ -161,7 +163,8 @@ impl Drop for Request {
 /// What the host and the handler of the request share until the request is answered.
 pub(super) struct Exchange {
     state: Arc<Mutex<State>>,
-    runtime: Handle,
+    /// Of the worker that serves the connection.
+    mailbox: Arc<Mailbox>,
 }
 
 enum State {
@@ -178,8 +181,8 @@ struct Open {
 }
 
 impl Exchange {
-    /// To be called on the worker that serves the connection.
     pub(super) fn new(
+        mailbox: Arc<Mailbox>,
         upgrade: Option<WebSocketUpgrade>,
         upload: Option<Arc<Upload>>,
     ) -> (Exchange, HandlerGuard, oneshot::Receiver<Response>) {
@@ -187,7 +190,7 @@ impl Exchange {
         let open = Open { answer: sender, upgrade: upgrade.map(Box::new) };
         let state = Arc::new(Mutex::new(State::Open(open)));
         let guard = HandlerGuard { state: state.clone(), upload };
-        (Exchange { state, runtime: Handle::current() }, guard, answer)
+        (Exchange { state, mailbox }, guard, answer)
     }
 
     pub(super) fn is_open(&self) -> bool {

@@ -5,9 +5,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Config, Event, Sse};
-#[cfg(feature = "ffi")]
-use crate::transport::events::{Host, Tag};
 use crate::transport::queue::{Piece, Queue, Unsent};
+#[cfg(feature = "ffi")]
+use crate::transport::{
+    cork::Mailbox,
+    events::{Host, Tag},
+};
 
 /// An event stream and the sender that feeds it.
 ///
@@ -165,6 +168,12 @@ impl Sender {
     /// Bytes that wait to be sent; see [`Sender`] for what counts.
     pub fn queued_bytes(&self) -> usize {
         self.queue.queued_bytes()
+    }
+
+    /// A host program drives the stream.
+    #[cfg(feature = "ffi")]
+    pub(crate) fn wake_by(&self, mailbox: Arc<Mailbox>) {
+        self.queue.wake_by(mailbox);
     }
 
     /// From here on, what happens on the stream is told to the host.

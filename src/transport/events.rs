@@ -40,7 +40,7 @@ pub(crate) trait Source: Send + Sync {
 /// Whoever takes events.
 pub(crate) trait Host: Send + Sync {
     /// Puts a source on the list. Called with no lock held.
-    fn enlist(&self, source: Listed);
+    fn enlist(self: Arc<Self>, source: Listed);
 }
 
 /// A source on the host's list.

@@ -4,6 +4,9 @@
 
 #[cfg(any(feature = "sse", feature = "ws"))]
 #[cfg_attr(not(feature = "ffi"), allow(dead_code, reason = "for hosts behind the C ABI"))]
+pub(crate) mod cork;
+#[cfg(any(feature = "sse", feature = "ws"))]
+#[cfg_attr(not(feature = "ffi"), allow(dead_code, reason = "for hosts behind the C ABI"))]
 pub(crate) mod events;
 #[cfg(feature = "server")]
 mod http;

@@ -3,6 +3,7 @@
 #[cfg_attr(not(feature = "ffi"), allow(dead_code, reason = "for hosts behind the C ABI"))]
 mod events;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::Outbox;
+use super::cork::{Mailbox, Wake};
 use super::events::{Announcement, Port};
 
 /// At most how many bytes the body hands on at once, so that one stream that lags behind does not
@@ -79,6 +81,8 @@ struct State {
     /// The body's task, while it waits for something to send. Taken by the first sender of a
     /// burst, so that the others need not wake it again.
     body: Option<Waker>,
+    /// Where the body is woken when a host program drives the stream.
+    mailbox: Option<Arc<Mailbox>>,
     /// What a host program is told of, if it wants to be.
     port: Option<Box<Port>>,
 }
@@ -104,6 +108,7 @@ impl Queue {
             lost: false,
             starved: false,
             body: None,
+            mailbox: None,
             port: None,
         };
         Queue {
@@ -279,7 +284,7 @@ impl Queue {
     }
 
     fn tell_end(&self, mut state: MutexGuard<'_, State>, just_now: bool) {
-        let body = state.body.take();
+        let body = state.take_body();
         let announcement = state.announce_end();
         drop(state);
         announcement.tell();
@@ -339,6 +344,11 @@ impl State {
         }
     }
 
+    /// The body, to be woken.
+    fn take_body(&mut self) -> Option<Wake> {
+        Some(Wake::new(self.body.take()?, self.mailbox.as_ref()))
+    }
+
     /// Notes that the transport took so many bytes. Says whether senders may go on.
     fn settle(&mut self, taken: usize) -> bool {
         if taken == 0 {
@@ -357,7 +367,7 @@ fn push_and_wake(mut state: MutexGuard<'_, State>, piece: Piece) {
         Piece::Shared(bytes) => state.outbox.push_shared(bytes),
     }
     state.messages += 1;
-    let body = state.body.take();
+    let body = state.take_body();
     drop(state);
     if let Some(body) = body {
         body.wake();

@@ -19,6 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding;
 use super::codec::Deflater;
 use super::codec::{Encoder, Role};
 use super::{CloseCode, Closed, Config, SendError};
+use crate::transport::cork::{Mailbox, Wake};
 use crate::transport::events::Port;
 use crate::transport::{Outbox, Supervised};
 
@@ -70,6 +71,8 @@ struct State {
     ended: bool,
     waiting_for_end: Waiting,
 
+    /// Where the task is woken when a host program drives the connection.
+    mailbox: Option<Arc<Mailbox>>,
     /// What a host program is told of, if it wants to be.
     port: Option<Box<Port>>,
 }
@@ -135,11 +138,14 @@ pub(crate) struct Signals {
 
 /// Wakers to call when the lock is released.
 #[derive(Default)]
-struct Wakes(Vec<Waker>, Option<Waker>);
+struct Wakes(Vec<Waker>, Option<Wake>);
 
 impl Wakes {
     fn wake(self) {
-        self.0.into_iter().chain(self.1).for_each(Waker::wake);
+        self.0.into_iter().for_each(Waker::wake);
+        if let Some(task) = self.1 {
+            task.wake();
+        }
     }
 }
 
@@ -169,6 +175,7 @@ impl Shared {
                 closed_here: false,
                 ended: false,
                 waiting_for_end: Waiting::default(),
+                mailbox: None,
                 port: None,
             }),
             readable: Condvar::new(),
@@ -211,8 +218,11 @@ impl State {
         self.outbox.push_with(|out| encoder.close(close, out));
     }
 
-    fn schedule(&mut self) -> Option<Waker> {
-        if std::mem::replace(&mut self.scheduled, true) { None } else { self.task.clone() }
+    fn schedule(&mut self) -> Option<Wake> {
+        if std::mem::replace(&mut self.scheduled, true) {
+            return None;
+        }
+        Some(Wake::new(self.task.clone()?, self.mailbox.as_ref()))
     }
 
     fn wake_all(&mut self) -> Wakes {

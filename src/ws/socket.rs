@@ -6,7 +6,10 @@ use std::time::Duration;
 use super::shared::{Inbound, Shared};
 use super::{CloseCode, Closed, Message, Prepared, RecvError, SendError};
 #[cfg(feature = "ffi")]
-use crate::transport::events::{Host, Tag};
+use crate::transport::{
+    cork::Mailbox,
+    events::{Host, Tag},
+};
 
 /// A WebSocket: its [`Sender`] and its [`Receiver`] in one.
 ///
@@ -79,6 +82,12 @@ impl Socket {
     /// Another sender for this connection.
     pub fn sender(&self) -> Sender {
         self.sender.clone()
+    }
+
+    /// A host program drives the connection.
+    #[cfg(feature = "ffi")]
+    pub(crate) fn wake_by(&self, mailbox: Arc<Mailbox>) {
+        self.sender.shared.wake_by(mailbox);
     }
 
     /// From here on, what happens on the connection is told to the host; nothing is received by

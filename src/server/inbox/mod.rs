@@ -1,6 +1,7 @@
 //! What a host program takes out on threads of its own: requests, which it answers, and events of
 //! the connections that it has answered them with.
 
+mod batches;
 mod routes;
 mod serve;
 mod signal;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use super::config::Config;
 use super::request::Request;
 use crate::transport::events::Listed;
+use batches::Batches;
 pub(crate) use routes::{Found, Handler, Route, RouteError, Routes, Settings};
 use signal::Signal;
 pub(crate) use wait::Happening;
@@ -46,6 +48,9 @@ struct State {
     waiters: usize,
     /// One of them is to be woken.
     is_asleep: bool,
+    /// A worker will do that at the end of its turn.
+    is_being_roused: bool,
+    batches: Batches,
     signal: Option<Signal>,
     /// The host has asked to be woken.
     woken: bool,
@@ -160,14 +165,10 @@ impl Inbox {
         state.waiting.push_back(request);
         state.level();
         let has_taker = state.takers > 0;
-        let sleeper = std::mem::take(&mut state.is_asleep);
-        drop(state);
         if has_taker {
             self.arrived.notify_one();
         }
-        if sleeper {
-            self.happened.notify_one();
-        }
+        self.wake_sleeper(state);
         Ok(())
     }
 

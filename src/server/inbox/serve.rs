@@ -67,7 +67,7 @@ impl Inbox {
         let deadline = found.route().and_then(|route| route.settings.timeout);
         let deadline = deadline.unwrap_or(self.deadline);
         let protocols = upgrade.as_ref().map(|upgrade| upgrade.offered_protocols().to_vec());
-        let (exchange, _guard, answer) = Exchange::new(upgrade, upload.clone());
+        let (exchange, _guard, answer) = Exchange::new(self.mailbox(), upgrade, upload.clone());
         let request = Request {
             method,
             uri,

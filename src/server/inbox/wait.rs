@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::{Inbox, Signal, State, TakeError};
 use crate::server::request::Request;
-use crate::transport::events::{Batch, Event, Host, Listed, Tag};
+use crate::transport::cork;
+use crate::transport::events::{Batch, Event, Listed, Tag};
 
 /// What a host is told.
 pub(crate) enum Happening {
@@ -29,6 +30,9 @@ impl Inbox {
         put: &mut dyn FnMut(Happening),
     ) -> Result<usize, TakeError> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        // Whoever only looks may have something else to do before it looks again.
+        let comes_back = timeout != Some(Duration::ZERO);
+        cork::uncork();
         loop {
             let mut state = self.lock();
             while !state.has_happenings() {
@@ -66,8 +70,12 @@ impl Inbox {
                 }
             }
             state.woken = false;
+            let stamp = if comes_back { state.batches.cork() } else { None };
             let taken = self.hand_over(state, room, put);
             if taken > 0 {
+                if let Some(stamp) = stamp {
+                    cork::cork(stamp);
+                }
                 return Ok(taken);
             }
         }
@@ -155,16 +163,15 @@ impl Inbox {
         let mut state = self.lock();
         change(&mut state);
         state.level();
-        let sleeper = std::mem::take(&mut state.is_asleep);
+        self.wake_sleeper(state);
+    }
+
+    /// Wakes a thread that waits.
+    pub(super) fn wake_sleeper(&self, mut state: MutexGuard<'_, State>) {
+        let is_asleep = std::mem::take(&mut state.is_asleep);
         drop(state);
-        if sleeper {
+        if is_asleep {
             self.happened.notify_one();
         }
-    }
-}
-
-impl Host for Inbox {
-    fn enlist(&self, source: Listed) {
-        self.change(|state| state.listed.push_back(source));
     }
 }

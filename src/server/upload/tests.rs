@@ -155,7 +155,7 @@ async fn time_runs_for_the_host_only_while_it_is_its_turn() {
 struct Listed(Mutex<Vec<crate::transport::events::Listed>>);
 
 impl Host for Listed {
-    fn enlist(&self, source: crate::transport::events::Listed) {
+    fn enlist(self: Arc<Self>, source: crate::transport::events::Listed) {
         self.0.lock().unwrap().push(source);
     }
 }

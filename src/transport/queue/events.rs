@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 
 use super::{Queue, State};
+use crate::transport::cork::Mailbox;
 use crate::transport::events::{Announcement, Batch, Event, Host, Port, Source, Tag};
 
 impl Queue {
@@ -20,6 +21,11 @@ impl Queue {
         state.port = Some(port);
         drop(state);
         announcement.tell();
+    }
+
+    /// A host program drives the stream.
+    pub(crate) fn wake_by(&self, mailbox: Arc<Mailbox>) {
+        self.lock().mailbox = Some(mailbox);
     }
 
     /// The host wants to hear no more.

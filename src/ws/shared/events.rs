@@ -3,6 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use super::{Shared, State};
+use crate::transport::cork::Mailbox;
 use crate::transport::events::{Announcement, Batch, Event, Host, Port, Source, Tag};
 
 impl Shared {
@@ -21,6 +22,11 @@ impl Shared {
         state.port = Some(port);
         drop(state);
         announcement.tell();
+    }
+
+    /// A host program drives the connection.
+    pub(crate) fn wake_by(&self, mailbox: Arc<Mailbox>) {
+        self.lock().mailbox = Some(mailbox);
     }
 
     /// The host wants to hear no more.

@@ -1,11 +1,12 @@
 //! The receiver's side: taking messages, and letting the socket be read again.
 
 use std::sync::MutexGuard;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::inbound::Inbound;
 use super::{Shared, State, wait};
+use crate::transport::cork::Wake;
 use crate::ws::{Closed, Message, RecvError};
 
 impl Shared {
@@ -60,7 +61,7 @@ impl Shared {
     }
 
     /// Lets the socket be read again, if there is room; then the task is to be woken.
-    pub(super) fn read_on(&self, state: &mut State) -> Option<Waker> {
+    pub(super) fn read_on(&self, state: &mut State) -> Option<Wake> {
         if state.read_paused && state.inbound.bytes() <= self.receive_queue / 2 {
             state.read_paused = false;
             return state.schedule();
