@@ -1368,7 +1368,8 @@ int32_t lithe_request_respond_text(lithe_request_t request,
 
 /**
  * Ends a request's handle, and with it the texts that its functions gave. A request that was not
- * answered is answered with 503. Never blocks. Errors: BAD_HANDLE.
+ * answered is answered with 503, and what is left of its body is not read. Never blocks. Errors:
+ * BAD_HANDLE.
  */
 int32_t lithe_request_free(lithe_request_t request);
 

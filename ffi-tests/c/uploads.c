@@ -240,6 +240,63 @@ static void check_deadline(lithe_server_t server) {
     close(client);
 }
 
+/* A client that stops sending is not waited for longer than the server says. */
+static void check_too_slow(void) {
+    char buffer[64];
+    size_t n;
+    lithe_server_t server;
+    lithe_server_config_t config = LITHE_SERVER_CONFIG_INIT;
+    config.stream_bodies = 1;
+    config.body_timeout_ms = 100;
+    CHECK_OK(lithe_server_start(&config, &server));
+    int client = post(server, "/", 9, "");
+    client_send(client, "begun", 5);
+    lithe_request_t request = next_request(server);
+    CHECK_OK(lithe_request_read(request, buffer, sizeof buffer, &n, LONG_MS));
+    CHECK(n == 5);
+    CHECK_CODE(LITHE_ERR_CLOSED, lithe_request_read(request, buffer, sizeof buffer, &n, LONG_MS));
+    CHECK_OK(lithe_request_free(request));
+    expect_status(client, 408);
+    close(client);
+    CHECK_OK(lithe_server_free(server));
+}
+
+/* Everything that can be done with a request, by many threads at a time, while it is freed. */
+static void *hammer(void *argument) {
+    lithe_request_t request = *(lithe_request_t *)argument;
+    lithe_response_t response = 0;
+    char buffer[64];
+    size_t n;
+    while (lithe_request_read(request, buffer, sizeof buffer, &n, 0) != LITHE_ERR_BAD_HANDLE) {
+        lithe_request_watch(request, 1);
+        if (lithe_request_respond_stream(request, 200, NULL, 0, NULL, &response) == LITHE_OK) {
+            lithe_response_write(response, "x", 1, 0);
+            lithe_request_read(request, buffer, sizeof buffer, &n, 1);
+            lithe_response_finish(response);
+            CHECK_OK(lithe_response_free(response));
+            lithe_request_free(request);
+        }
+    }
+    return NULL;
+}
+
+static void check_hammered(lithe_server_t server) {
+    pthread_t threads[16];
+    for (int round = 0; round < 20; round++) {
+        int client = post(server, "/upload", 100000, "");
+        client_send(client, "begun", 5);
+        lithe_request_t request = next_request(server);
+        for (size_t i = 0; i < 16; i++) {
+            threads[i] = start_thread(hammer, &request);
+        }
+        for (size_t i = 0; i < 16; i++) {
+            join_thread(threads[i]);
+        }
+        expect_status(client, 200);
+        close(client);
+    }
+}
+
 static void *read_on(void *request) {
     char byte;
     size_t n;
@@ -320,6 +377,8 @@ int main(int argc, char **argv) {
     check_vanished(server);
     check_limits(server);
     check_deadline(server);
+    check_too_slow();
+    check_hammered(server);
     check_misuse(server);
     CHECK_OK(lithe_server_free(server));
 

@@ -478,7 +478,8 @@ pub extern "C" fn lithe_request_respond_text(
 }
 
 /// Ends a request's handle, and with it the texts that its functions gave. A request that was not
-/// answered is answered with 503. Never blocks. Errors: BAD_HANDLE.
+/// answered is answered with 503, and what is left of its body is not read. Never blocks. Errors:
+/// BAD_HANDLE.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_request_free(request: lithe_request_t) -> i32 {
     boundary(|| {

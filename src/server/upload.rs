@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::BoxError;
 use axum::body::Body;
 use bytes::Bytes;
+use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -61,11 +62,12 @@ struct State {
 impl Upload {
     /// Reads a body for the host. To be called on the worker of its connection.
     pub(super) fn start(body: Body) -> Arc<Upload> {
+        let is_empty = body.is_end_stream();
         let upload = Arc::new(Upload {
             state: Mutex::new(State {
                 pieces: VecDeque::new(),
                 buffered: 0,
-                end: None,
+                end: is_empty.then_some(Ok(())),
                 begun: false,
                 starved: false,
                 turn: Instant::now(),
@@ -76,7 +78,9 @@ impl Upload {
             readable: Condvar::new(),
             changed: Notify::new(),
         });
-        tokio::spawn(Pump(upload.clone()).run(body));
+        if !is_empty {
+            tokio::spawn(Pump(upload.clone()).run(body));
+        }
         upload
     }
 
