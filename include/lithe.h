@@ -934,8 +934,8 @@ typedef uint64_t lithe_options_t;
 
 /**
  * The body of a request that lithe_request_watch was called for can be read on: a
- * lithe_request_read was told TIMEOUT, and since then more has come, or the end, or an error, which
- * the next one returns. `handle` is the lithe_request_t.
+ * lithe_request_read was told TIMEOUT, and since then more has come, or the end, or an error,
+ * which the next one returns. `handle` is the lithe_request_t.
  */
 #define LITHE_EVENT_READABLE 7
 
@@ -1261,13 +1261,13 @@ int32_t lithe_request_body(lithe_request_t request, struct lithe_string_t *body)
  *
  * What the host does not read is left with the client, but for some 64 KiB: a slow host slows the
  * client down. A request may be answered before all of its body is read; what is left then ends up
- * unread, and the connection is closed over HTTP/1. After lithe_request_respond nothing more can be
- * read; while a streamed response goes on it can.
+ * unread, and the connection is closed over HTTP/1. After lithe_request_respond nothing more can
+ * be read; while a streamed response goes on it can.
  *
  * On an error `*len` is 0. Errors: BAD_HANDLE, BAD_ARGUMENT (also for a `capacity` of 0), TIMEOUT,
- * WRONG_STATE when the body came as a whole, TOO_LARGE when it is larger than it may be, CLOSED when
- * the client has gone, or sends too slowly, or the request was answered. After the last two it can
- * only be freed, or answered if the client is still there.
+ * WRONG_STATE when the body came as a whole, TOO_LARGE when it is larger than it may be, CLOSED
+ * when the client has gone, or sends too slowly, or the request was answered. After the last two
+ * it can only be freed, or answered if the client is still there.
  */
 int32_t lithe_request_read(lithe_request_t request,
                            void *buffer,
@@ -1277,14 +1277,13 @@ int32_t lithe_request_read(lithe_request_t request,
 
 /**
  * Has events tell of the body of a request that is streamed, for a host that does not block:
- * whenever a lithe_request_read was told TIMEOUT, one LITHE_EVENT_READABLE, which bears `user_data`,
- * comes out of lithe_server_wait as soon as there is something to read.
+ * whenever a lithe_request_read was told TIMEOUT, one LITHE_EVENT_READABLE, which bears
+ * `user_data`, comes out of lithe_server_wait as soon as there is something to read.
  *
- * Called again, it changes `user_data`. Never blocks. Errors: BAD_HANDLE, WRONG_STATE when the body
- * came as a whole.
+ * Called again, it changes `user_data`. Never blocks. Errors: BAD_HANDLE, WRONG_STATE when the
+ * body came as a whole.
  */
-int32_t lithe_request_watch(lithe_request_t request,
-                            uint64_t user_data);
+int32_t lithe_request_watch(lithe_request_t request, uint64_t user_data);
 
 /**
  * The subprotocols that a WebSocket handshake offers, the client's favourite first, with ", "
@@ -1337,6 +1336,13 @@ int32_t lithe_request_header_at(lithe_request_t request,
 int32_t lithe_request_is_websocket(lithe_request_t request);
 
 /**
+ * Ends a request's handle, and with it the texts that its functions gave. A request that was not
+ * answered is answered with 503, and what is left of its body is not read. Never blocks. Errors:
+ * BAD_HANDLE.
+ */
+int32_t lithe_request_free(lithe_request_t request);
+
+/**
  * Answers a request with a status from 200 to 599, headers and a body. All of it is copied.
  *
  * `headers` may be NULL when `header_count` is 0. Content-Length and Date are added by themselves,
@@ -1367,13 +1373,6 @@ int32_t lithe_request_respond_text(lithe_request_t request,
                                    const char *body);
 
 /**
- * Ends a request's handle, and with it the texts that its functions gave. A request that was not
- * answered is answered with 503, and what is left of its body is not read. Never blocks. Errors:
- * BAD_HANDLE.
- */
-int32_t lithe_request_free(lithe_request_t request);
-
-/**
  * Answers a request with a status from 200 to 599 and headers, and begins its body, which
  * lithe_response_write goes on with and lithe_response_finish ends. The headers are copied.
  *
@@ -1382,7 +1381,8 @@ int32_t lithe_request_free(lithe_request_t request);
  * For a HEAD request, or a status without a body, there is nothing to write: the response is ended
  * already, so that lithe_response_write says CLOSED.
  *
- * A response has no deadline once it has begun. `headers` may be NULL when `header_count` is 0,
+ * A response has no deadline once it has begun; a client that takes none of it for the server's
+ * `write_timeout_ms` has gone. `headers` may be NULL when `header_count` is 0,
  * `options` for the defaults. The request's handle is still to be freed; until then, and until the
  * response is finished, lithe_request_read goes on reading its body. On an error `*response` is 0.
  * Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT (status, a malformed header, or one that is for
@@ -1415,9 +1415,9 @@ int32_t lithe_response_write(lithe_response_t response,
  * gets CLOSED, and the request's body is not read any further. Does nothing when the response is
  * finished already.
  *
- * The handle stays valid until lithe_response_free, which may follow at once. Never blocks. Errors:
- * BAD_HANDLE, CLOSED when the client has gone before it had all, WRONG_STATE when less was written
- * than the Content-Length says.
+ * The handle stays valid until lithe_response_free, which may follow at once. Never blocks.
+ * Errors: BAD_HANDLE, CLOSED when the client has gone before it had all, WRONG_STATE when less was
+ * written than the Content-Length says.
  */
 int32_t lithe_response_finish(lithe_response_t response);
 
@@ -1425,11 +1425,10 @@ int32_t lithe_response_finish(lithe_response_t response);
  * Waits until a response has ended, for `timeout_ms` at most. Success means that it was finished
  * and that all of it has left the send queue, on its way to the client.
  *
- * Blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, CLOSED when the client has gone before, TIMEOUT when the
- * response has not ended.
+ * Blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, CLOSED when the client has gone before, TIMEOUT when
+ * the response has not ended.
  */
-int32_t lithe_response_wait_closed(lithe_response_t response,
-                                   int32_t timeout_ms);
+int32_t lithe_response_wait_closed(lithe_response_t response, int32_t timeout_ms);
 
 /**
  * How many bytes of a response wait to be sent. Never blocks. Errors: BAD_HANDLE.
@@ -1437,23 +1436,24 @@ int32_t lithe_response_wait_closed(lithe_response_t response,
 int64_t lithe_response_queued(lithe_response_t response);
 
 /**
- * Ends a response's handle. One that is not finished is broken off, so that the client takes it for
- * the failure that it is and not for a shorter body; threads that write to it get CLOSED, and no
- * more events come of it. One that is finished is sent to its end. Never blocks. Errors: BAD_HANDLE.
+ * Ends a response's handle. One that is not finished is broken off, so that the client takes it
+ * for the failure that it is and not for a shorter body; threads that write to it get CLOSED, and
+ * no more events come of it. One that is finished is sent to its end. Never blocks. Errors:
+ * BAD_HANDLE.
  */
 int32_t lithe_response_free(lithe_response_t response);
 
 /**
  * Adds a route: requests with that method, such as "GET", whose path fits `pattern`. Both texts
  * are NUL-terminated. NULL in the place of the method stands for any that has no route of its own;
- * a request for HEAD goes where one for GET would, and has the body of its answer left out; so does
- * a WebSocket handshake, whatever its method.
+ * a request for HEAD goes where one for GET would, and has the body of its answer left out; so
+ * does a WebSocket handshake, whatever its method.
  *
- * In a pattern, "{name}" captures one segment of the path, and "{*name}" at the
- * end captures all that is left, slashes too: "/chat/{room}", "/files/{*path}". Both capture one
- * byte at least. "{{" and "}}" stand for braces. Patterns are compared with the path as it came,
- * percent-encoded; captured values are decoded. Where several patterns fit, the most specific one
- * counts: "/chat/lobby" before "/chat/{room}".
+ * In a pattern, "{name}" captures one segment of the path, and "{*name}" at the end captures all
+ * that is left, slashes too: "/chat/{room}", "/files/{*path}". Both capture one byte at least.
+ * "{{" and "}}" stand for braces. Patterns are compared with the path as it came, percent-encoded;
+ * captured values are decoded. Where several patterns fit, the most specific one counts:
+ * "/chat/lobby" before "/chat/{room}".
  *
  * `handler` gets the requests that lithe_request_dispatch and lithe_server_serve take, with
  * `user_data`. It may be NULL for a host that takes them by other means and asks for their
@@ -1473,14 +1473,12 @@ int32_t lithe_server_route(lithe_server_t server,
                            const struct lithe_route_options_t *options);
 
 /**
- * Takes the next request, as lithe_server_accept does, and dispatches it, as lithe_request_dispatch
- * does: a whole server is
+ * Takes the next request, as lithe_server_accept does, and dispatches it, as
+ * lithe_request_dispatch does. A whole server is `while (lithe_server_serve(server, -1) ==
+ * LITHE_OK) {}`, on as many threads as requests shall be answered at a time.
  *
- *     while (lithe_server_serve(server, -1) == LITHE_OK) {}
- *
- * on as many threads as requests shall be answered at a time. Blocks, for `timeout_ms` at most
- * until there is a request, and for as long as its handler takes. Errors: BAD_HANDLE,
- * BAD_ARGUMENT, TIMEOUT, SHUTTING_DOWN when the server is stopped.
+ * Blocks, for `timeout_ms` at most until there is a request, and for as long as its handler takes.
+ * Errors: BAD_HANDLE, BAD_ARGUMENT, TIMEOUT, SHUTTING_DOWN when the server is stopped.
  */
 int32_t lithe_server_serve(lithe_server_t server, int32_t timeout_ms);
 
@@ -1496,8 +1494,8 @@ int32_t lithe_request_dispatch(lithe_request_t request);
 
 /**
  * The value that the pattern of a request's route has captured by that name, NUL-terminated;
- * percent-decoded, so it may hold any character, also a slash, and a NUL before its end. Bytes that
- * are not UTF-8 are replaced by U+FFFD.
+ * percent-decoded, so it may hold any character, also a slash, and a NUL before its end. Bytes
+ * that are not UTF-8 are replaced by U+FFFD.
  *
  * The text is valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT,
  * NOT_UTF8, NOT_FOUND when the pattern has no such name, or the request no route.

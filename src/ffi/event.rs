@@ -31,8 +31,8 @@ pub const LITHE_EVENT_CLOSED: lithe_event_kind = 5;
 /// A drain that lithe_server_begin_drain has begun is over: `handle` is the lithe_server_t.
 pub const LITHE_EVENT_DRAINED: lithe_event_kind = 6;
 /// The body of a request that lithe_request_watch was called for can be read on: a
-/// lithe_request_read was told TIMEOUT, and since then more has come, or the end, or an error, which
-/// the next one returns. `handle` is the lithe_request_t.
+/// lithe_request_read was told TIMEOUT, and since then more has come, or the end, or an error,
+/// which the next one returns. `handle` is the lithe_request_t.
 pub const LITHE_EVENT_READABLE: lithe_event_kind = 7;
 
 /// Something that has happened.

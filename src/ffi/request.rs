@@ -1,22 +1,17 @@
-//! Requests: reading them, and answering them with a response.
+//! Requests: reading them. Their answers are in the files of what they are answered with.
 
 use std::ffi::{c_char, c_void};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use axum::body::Body;
-use axum::http::StatusCode;
-use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use axum::response::Response;
-use bytes::Bytes;
+use axum::http::header::{self, HeaderMap};
 
 use super::convert::{
-    Out, Room, Timeout, array_in, bad_argument, content_in, lithe_string_t, text_in, text_z_in,
-    timed_out,
+    Out, Room, Timeout, bad_argument, lithe_string_t, text_in, text_z_in, timed_out,
 };
 use super::error::{
-    Error, LITHE_ERR_BAD_ARGUMENT, LITHE_ERR_CLOSED, LITHE_ERR_NOT_FOUND, LITHE_ERR_REFUSED,
-    LITHE_ERR_TOO_LARGE, LITHE_ERR_WRONG_STATE, boundary, counting,
+    Error, LITHE_ERR_CLOSED, LITHE_ERR_NOT_FOUND, LITHE_ERR_REFUSED, LITHE_ERR_TOO_LARGE,
+    LITHE_ERR_WRONG_STATE, boundary, counting,
 };
 use super::handle::{self, Kind, Object, Table};
 use crate::server::inbox::{Found, Inbox};
@@ -292,13 +287,13 @@ pub extern "C" fn lithe_request_body(request: lithe_request_t, body: *mut lithe_
 ///
 /// What the host does not read is left with the client, but for some 64 KiB: a slow host slows the
 /// client down. A request may be answered before all of its body is read; what is left then ends up
-/// unread, and the connection is closed over HTTP/1. After lithe_request_respond nothing more can be
-/// read; while a streamed response goes on it can.
+/// unread, and the connection is closed over HTTP/1. After lithe_request_respond nothing more can
+/// be read; while a streamed response goes on it can.
 ///
 /// On an error `*len` is 0. Errors: BAD_HANDLE, BAD_ARGUMENT (also for a `capacity` of 0), TIMEOUT,
-/// WRONG_STATE when the body came as a whole, TOO_LARGE when it is larger than it may be, CLOSED when
-/// the client has gone, or sends too slowly, or the request was answered. After the last two it can
-/// only be freed, or answered if the client is still there.
+/// WRONG_STATE when the body came as a whole, TOO_LARGE when it is larger than it may be, CLOSED
+/// when the client has gone, or sends too slowly, or the request was answered. After the last two
+/// it can only be freed, or answered if the client is still there.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_request_read(
     request: lithe_request_t,
@@ -320,11 +315,11 @@ pub extern "C" fn lithe_request_read(
 }
 
 /// Has events tell of the body of a request that is streamed, for a host that does not block:
-/// whenever a lithe_request_read was told TIMEOUT, one LITHE_EVENT_READABLE, which bears `user_data`,
-/// comes out of lithe_server_wait as soon as there is something to read.
+/// whenever a lithe_request_read was told TIMEOUT, one LITHE_EVENT_READABLE, which bears
+/// `user_data`, comes out of lithe_server_wait as soon as there is something to read.
 ///
-/// Called again, it changes `user_data`. Never blocks. Errors: BAD_HANDLE, WRONG_STATE when the body
-/// came as a whole.
+/// Called again, it changes `user_data`. Never blocks. Errors: BAD_HANDLE, WRONG_STATE when the
+/// body came as a whole.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_request_watch(request: lithe_request_t, user_data: u64) -> i32 {
     boundary(|| {
@@ -432,51 +427,6 @@ pub extern "C" fn lithe_request_is_websocket(request: lithe_request_t) -> i32 {
     counting(|| Ok(handle::get::<Request>(request)?.native.protocols.is_some().into()))
 }
 
-/// Answers a request with a status from 200 to 599, headers and a body. All of it is copied.
-///
-/// `headers` may be NULL when `header_count` is 0. Content-Length and Date are added by themselves,
-/// a Content-Type is not. `body_len` may be LITHE_CSTR; for a HEAD request, or a status without a
-/// body, the body is left out.
-///
-/// The request stays valid, for its texts, until lithe_request_free. Never blocks. Errors:
-/// BAD_HANDLE, BAD_ARGUMENT (status, a malformed header, or one that is for Lithe to set), CLOSED
-/// when the client has gone or was told that the answer took too long, WRONG_STATE when the
-/// request was answered already.
-#[unsafe(no_mangle)]
-pub extern "C" fn lithe_request_respond(
-    request: lithe_request_t,
-    status: i32,
-    headers: *const lithe_header_t,
-    header_count: usize,
-    body: *const c_void,
-    body_len: usize,
-) -> i32 {
-    boundary(|| {
-        let headers = headers_in(array_in(headers, header_count)?)?;
-        respond(request, status, headers, content_in(body, body_len)?)
-    })
-}
-
-/// Answers a request with a status, a content type such as "text/html; charset=utf-8", and a body,
-/// both NUL-terminated. `content_type` may be NULL when `body` is empty or NULL.
-///
-/// Otherwise it is lithe_request_respond.
-#[unsafe(no_mangle)]
-pub extern "C" fn lithe_request_respond_text(
-    request: lithe_request_t,
-    status: i32,
-    content_type: *const c_char,
-    body: *const c_char,
-) -> i32 {
-    boundary(|| {
-        let mut headers = HeaderMap::new();
-        if let Some(content_type) = text_in(content_type, usize::MAX)? {
-            headers.insert(header::CONTENT_TYPE, header_value(content_type.as_bytes())?);
-        }
-        respond(request, status, headers, content_in(body.cast(), usize::MAX)?)
-    })
-}
-
 /// Ends a request's handle, and with it the texts that its functions gave. A request that was not
 /// answered is answered with 503, and what is left of its body is not read. Never blocks. Errors:
 /// BAD_HANDLE.
@@ -487,91 +437,5 @@ pub extern "C" fn lithe_request_free(request: lithe_request_t) -> i32 {
         // Another thread may be in the middle of a call with it.
         request.native.abandon();
         Ok(())
-    })
-}
-
-fn respond(
-    request: lithe_request_t,
-    status: i32,
-    headers: HeaderMap,
-    body: &[u8],
-) -> Result<(), Error> {
-    let request = handle::get::<Request>(request)?;
-    let status = status_in(status)?;
-    let mut response = Response::new(Body::from(Bytes::copy_from_slice(body)));
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    request.native.respond(response)?;
-    Ok(())
-}
-
-pub(super) fn status_in(status: i32) -> Result<StatusCode, Error> {
-    u16::try_from(status)
-        .ok()
-        .filter(|status| (200..=599).contains(status))
-        .and_then(|status| StatusCode::from_u16(status).ok())
-        .ok_or_else(|| bad_argument(format_args!("a response cannot have status {status}")))
-}
-
-/// What the connection is, and how a body is framed, is not for the host to say.
-const RESERVED: [HeaderName; 5] = [
-    header::CONNECTION,
-    header::CONTENT_LENGTH,
-    header::TRANSFER_ENCODING,
-    header::TRAILER,
-    header::UPGRADE,
-];
-
-/// The headers of a response whose length Lithe knows.
-fn headers_in(headers: &[lithe_header_t]) -> Result<HeaderMap, Error> {
-    check_reserved(all_headers_in(headers)?)
-}
-
-/// The headers of a response that is streamed, and what the Content-Length among them says.
-pub(super) fn headers_and_length_in(
-    headers: &[lithe_header_t],
-) -> Result<(HeaderMap, Option<u64>), Error> {
-    let mut map = all_headers_in(headers)?;
-    let mut lengths = map.get_all(header::CONTENT_LENGTH).iter();
-    let length = lengths.next().map(length_in).transpose()?;
-    if lengths.next().is_some() {
-        return Err(bad_argument("there is more than one Content-Length"));
-    }
-    map.remove(header::CONTENT_LENGTH);
-    Ok((check_reserved(map)?, length))
-}
-
-fn length_in(value: &HeaderValue) -> Result<u64, Error> {
-    // A number would also be parsed with a sign.
-    let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    digits
-        .and_then(|digits| digits.parse().ok())
-        .ok_or_else(|| bad_argument("the Content-Length is no number of bytes"))
-}
-
-fn check_reserved(headers: HeaderMap) -> Result<HeaderMap, Error> {
-    match RESERVED.iter().find(|name| headers.contains_key(*name)) {
-        Some(name) => Err(bad_argument(format_args!("the header {name} is set by Lithe"))),
-        None => Ok(headers),
-    }
-}
-
-fn all_headers_in(headers: &[lithe_header_t]) -> Result<HeaderMap, Error> {
-    let mut map = HeaderMap::with_capacity(headers.len());
-    for header in headers {
-        let name = content_in(header.name.ptr.cast(), header.name.len)?;
-        let name = HeaderName::from_bytes(name).map_err(|_| {
-            let name = String::from_utf8_lossy(name);
-            bad_argument(format_args!("{name:?} cannot be the name of a header"))
-        })?;
-        let value = header_value(content_in(header.value.ptr.cast(), header.value.len)?)?;
-        map.try_append(name, value).map_err(bad_argument)?;
-    }
-    Ok(map)
-}
-
-fn header_value(value: &[u8]) -> Result<HeaderValue, Error> {
-    HeaderValue::from_bytes(value).map_err(|_| {
-        Error::new(LITHE_ERR_BAD_ARGUMENT, c"the value of a header cannot hold a line end or NUL")
     })
 }

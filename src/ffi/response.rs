@@ -1,17 +1,24 @@
-//! Streamed responses: answering a request with a body that is written piece by piece.
+//! Responses: answering a request with a body that is given at once, or written piece by piece.
 
-use std::ffi::c_void;
+use std::ffi::{c_char, c_void};
+
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use axum::response::Response;
+use bytes::Bytes;
 
 use super::block_on::block_on;
 use super::convert::{
-    Out, Timeout, Versioned, array_in, bytes_in, count, events_in, timed_out, versioned_in,
+    Out, Timeout, Versioned, array_in, bad_argument, bytes_in, content_in, count, events_in,
+    text_in, timed_out, versioned_in,
 };
 use super::error::{
-    Error, LITHE_ERR_CLOSED, LITHE_ERR_FULL, LITHE_ERR_TIMEOUT, LITHE_ERR_TOO_LARGE,
-    LITHE_ERR_WRONG_STATE, boundary, counting,
+    Error, LITHE_ERR_BAD_ARGUMENT, LITHE_ERR_CLOSED, LITHE_ERR_FULL, LITHE_ERR_TIMEOUT,
+    LITHE_ERR_TOO_LARGE, LITHE_ERR_WRONG_STATE, boundary, counting,
 };
 use super::handle::{self, Kind, Object, Table};
-use super::request::{Request, headers_and_length_in, lithe_header_t, lithe_request_t, status_in};
+use super::request::{Request, lithe_header_t, lithe_request_t};
 use crate::server::response::{StreamedResponse, WriteError};
 use crate::transport::events::Tag;
 
@@ -64,6 +71,51 @@ impl From<WriteError> for Error {
     }
 }
 
+/// Answers a request with a status from 200 to 599, headers and a body. All of it is copied.
+///
+/// `headers` may be NULL when `header_count` is 0. Content-Length and Date are added by themselves,
+/// a Content-Type is not. `body_len` may be LITHE_CSTR; for a HEAD request, or a status without a
+/// body, the body is left out.
+///
+/// The request stays valid, for its texts, until lithe_request_free. Never blocks. Errors:
+/// BAD_HANDLE, BAD_ARGUMENT (status, a malformed header, or one that is for Lithe to set), CLOSED
+/// when the client has gone or was told that the answer took too long, WRONG_STATE when the
+/// request was answered already.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_request_respond(
+    request: lithe_request_t,
+    status: i32,
+    headers: *const lithe_header_t,
+    header_count: usize,
+    body: *const c_void,
+    body_len: usize,
+) -> i32 {
+    boundary(|| {
+        let headers = headers_in(array_in(headers, header_count)?)?;
+        respond(request, status, headers, content_in(body, body_len)?)
+    })
+}
+
+/// Answers a request with a status, a content type such as "text/html; charset=utf-8", and a body,
+/// both NUL-terminated. `content_type` may be NULL when `body` is empty or NULL.
+///
+/// Otherwise it is lithe_request_respond.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_request_respond_text(
+    request: lithe_request_t,
+    status: i32,
+    content_type: *const c_char,
+    body: *const c_char,
+) -> i32 {
+    boundary(|| {
+        let mut headers = HeaderMap::new();
+        if let Some(content_type) = text_in(content_type, usize::MAX)? {
+            headers.insert(header::CONTENT_TYPE, header_value(content_type.as_bytes())?);
+        }
+        respond(request, status, headers, content_in(body.cast(), usize::MAX)?)
+    })
+}
+
 /// Answers a request with a status from 200 to 599 and headers, and begins its body, which
 /// lithe_response_write goes on with and lithe_response_finish ends. The headers are copied.
 ///
@@ -72,7 +124,8 @@ impl From<WriteError> for Error {
 /// For a HEAD request, or a status without a body, there is nothing to write: the response is ended
 /// already, so that lithe_response_write says CLOSED.
 ///
-/// A response has no deadline once it has begun. `headers` may be NULL when `header_count` is 0,
+/// A response has no deadline once it has begun; a client that takes none of it for the server's
+/// `write_timeout_ms` has gone. `headers` may be NULL when `header_count` is 0,
 /// `options` for the defaults. The request's handle is still to be freed; until then, and until the
 /// response is finished, lithe_request_read goes on reading its body. On an error `*response` is 0.
 /// Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT (status, a malformed header, or one that is for
@@ -146,9 +199,9 @@ pub extern "C" fn lithe_response_write(
 /// gets CLOSED, and the request's body is not read any further. Does nothing when the response is
 /// finished already.
 ///
-/// The handle stays valid until lithe_response_free, which may follow at once. Never blocks. Errors:
-/// BAD_HANDLE, CLOSED when the client has gone before it had all, WRONG_STATE when less was written
-/// than the Content-Length says.
+/// The handle stays valid until lithe_response_free, which may follow at once. Never blocks.
+/// Errors: BAD_HANDLE, CLOSED when the client has gone before it had all, WRONG_STATE when less was
+/// written than the Content-Length says.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_response_finish(response: lithe_response_t) -> i32 {
     boundary(|| Ok(handle::get::<StreamedResponse>(response)?.finish()?))
@@ -157,8 +210,8 @@ pub extern "C" fn lithe_response_finish(response: lithe_response_t) -> i32 {
 /// Waits until a response has ended, for `timeout_ms` at most. Success means that it was finished
 /// and that all of it has left the send queue, on its way to the client.
 ///
-/// Blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, CLOSED when the client has gone before, TIMEOUT when the
-/// response has not ended.
+/// Blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, CLOSED when the client has gone before, TIMEOUT when
+/// the response has not ended.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_response_wait_closed(response: lithe_response_t, timeout_ms: i32) -> i32 {
     boundary(|| {
@@ -181,13 +234,98 @@ pub extern "C" fn lithe_response_queued(response: lithe_response_t) -> i64 {
     })
 }
 
-/// Ends a response's handle. One that is not finished is broken off, so that the client takes it for
-/// the failure that it is and not for a shorter body; threads that write to it get CLOSED, and no
-/// more events come of it. One that is finished is sent to its end. Never blocks. Errors: BAD_HANDLE.
+/// Ends a response's handle. One that is not finished is broken off, so that the client takes it
+/// for the failure that it is and not for a shorter body; threads that write to it get CLOSED, and
+/// no more events come of it. One that is finished is sent to its end. Never blocks. Errors:
+/// BAD_HANDLE.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_response_free(response: lithe_response_t) -> i32 {
     boundary(|| {
         handle::remove::<StreamedResponse>(response)?.abandon();
         Ok(())
+    })
+}
+
+fn respond(
+    request: lithe_request_t,
+    status: i32,
+    headers: HeaderMap,
+    body: &[u8],
+) -> Result<(), Error> {
+    let request = handle::get::<Request>(request)?;
+    let status = status_in(status)?;
+    let mut response = Response::new(Body::from(Bytes::copy_from_slice(body)));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    request.native().respond(response)?;
+    Ok(())
+}
+
+fn status_in(status: i32) -> Result<StatusCode, Error> {
+    u16::try_from(status)
+        .ok()
+        .filter(|status| (200..=599).contains(status))
+        .and_then(|status| StatusCode::from_u16(status).ok())
+        .ok_or_else(|| bad_argument(format_args!("a response cannot have status {status}")))
+}
+
+/// What the connection is, and how a body is framed, is not for the host to say.
+const RESERVED: [HeaderName; 5] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::TRAILER,
+    header::UPGRADE,
+];
+
+/// The headers of a response whose length Lithe knows.
+fn headers_in(headers: &[lithe_header_t]) -> Result<HeaderMap, Error> {
+    check_reserved(all_headers_in(headers)?)
+}
+
+/// The headers of a response that is streamed, and what the Content-Length among them says.
+fn headers_and_length_in(headers: &[lithe_header_t]) -> Result<(HeaderMap, Option<u64>), Error> {
+    let mut map = all_headers_in(headers)?;
+    let mut lengths = map.get_all(header::CONTENT_LENGTH).iter();
+    let length = lengths.next().map(length_in).transpose()?;
+    if lengths.next().is_some() {
+        return Err(bad_argument("there is more than one Content-Length"));
+    }
+    map.remove(header::CONTENT_LENGTH);
+    Ok((check_reserved(map)?, length))
+}
+
+fn length_in(value: &HeaderValue) -> Result<u64, Error> {
+    // A number would also be parsed with a sign.
+    let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    digits
+        .and_then(|digits| digits.parse().ok())
+        .ok_or_else(|| bad_argument("the Content-Length is no number of bytes"))
+}
+
+fn check_reserved(headers: HeaderMap) -> Result<HeaderMap, Error> {
+    match RESERVED.iter().find(|name| headers.contains_key(*name)) {
+        Some(name) => Err(bad_argument(format_args!("the header {name} is set by Lithe"))),
+        None => Ok(headers),
+    }
+}
+
+fn all_headers_in(headers: &[lithe_header_t]) -> Result<HeaderMap, Error> {
+    let mut map = HeaderMap::with_capacity(headers.len());
+    for header in headers {
+        let name = content_in(header.name.ptr.cast(), header.name.len)?;
+        let name = HeaderName::from_bytes(name).map_err(|_| {
+            let name = String::from_utf8_lossy(name);
+            bad_argument(format_args!("{name:?} cannot be the name of a header"))
+        })?;
+        let value = header_value(content_in(header.value.ptr.cast(), header.value.len)?)?;
+        map.try_append(name, value).map_err(bad_argument)?;
+    }
+    Ok(map)
+}
+
+fn header_value(value: &[u8]) -> Result<HeaderValue, Error> {
+    HeaderValue::from_bytes(value).map_err(|_| {
+        Error::new(LITHE_ERR_BAD_ARGUMENT, c"the value of a header cannot hold a line end or NUL")
     })
 }

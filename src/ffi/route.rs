@@ -66,14 +66,14 @@ impl From<RouteError> for Error {
 
 /// Adds a route: requests with that method, such as "GET", whose path fits `pattern`. Both texts
 /// are NUL-terminated. NULL in the place of the method stands for any that has no route of its own;
-/// a request for HEAD goes where one for GET would, and has the body of its answer left out; so does
-/// a WebSocket handshake, whatever its method.
+/// a request for HEAD goes where one for GET would, and has the body of its answer left out; so
+/// does a WebSocket handshake, whatever its method.
 ///
-/// In a pattern, "{name}" captures one segment of the path, and "{*name}" at the
-/// end captures all that is left, slashes too: "/chat/{room}", "/files/{*path}". Both capture one
-/// byte at least. "{{" and "}}" stand for braces. Patterns are compared with the path as it came,
-/// percent-encoded; captured values are decoded. Where several patterns fit, the most specific one
-/// counts: "/chat/lobby" before "/chat/{room}".
+/// In a pattern, "{name}" captures one segment of the path, and "{*name}" at the end captures all
+/// that is left, slashes too: "/chat/{room}", "/files/{*path}". Both capture one byte at least.
+/// "{{" and "}}" stand for braces. Patterns are compared with the path as it came, percent-encoded;
+/// captured values are decoded. Where several patterns fit, the most specific one counts:
+/// "/chat/lobby" before "/chat/{room}".
 ///
 /// `handler` gets the requests that lithe_request_dispatch and lithe_server_serve take, with
 /// `user_data`. It may be NULL for a host that takes them by other means and asks for their
@@ -105,14 +105,12 @@ pub extern "C" fn lithe_server_route(
     })
 }
 
-/// Takes the next request, as lithe_server_accept does, and dispatches it, as lithe_request_dispatch
-/// does: a whole server is
+/// Takes the next request, as lithe_server_accept does, and dispatches it, as
+/// lithe_request_dispatch does. A whole server is `while (lithe_server_serve(server, -1) ==
+/// LITHE_OK) {}`, on as many threads as requests shall be answered at a time.
 ///
-///     while (lithe_server_serve(server, -1) == LITHE_OK) {}
-///
-/// on as many threads as requests shall be answered at a time. Blocks, for `timeout_ms` at most
-/// until there is a request, and for as long as its handler takes. Errors: BAD_HANDLE,
-/// BAD_ARGUMENT, TIMEOUT, SHUTTING_DOWN when the server is stopped.
+/// Blocks, for `timeout_ms` at most until there is a request, and for as long as its handler takes.
+/// Errors: BAD_HANDLE, BAD_ARGUMENT, TIMEOUT, SHUTTING_DOWN when the server is stopped.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_server_serve(server: lithe_server_t, timeout_ms: i32) -> i32 {
     let mut request = 0;
@@ -168,8 +166,8 @@ fn dispatch(request: lithe_request_t) -> i32 {
 }
 
 /// The value that the pattern of a request's route has captured by that name, NUL-terminated;
-/// percent-decoded, so it may hold any character, also a slash, and a NUL before its end. Bytes that
-/// are not UTF-8 are replaced by U+FFFD.
+/// percent-decoded, so it may hold any character, also a slash, and a NUL before its end. Bytes
+/// that are not UTF-8 are replaced by U+FFFD.
 ///
 /// The text is valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT,
 /// NOT_UTF8, NOT_FOUND when the pattern has no such name, or the request no route.

@@ -94,9 +94,13 @@ impl Upload {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut state = self.lock();
         loop {
+            let was_hungry = state.is_hungry();
             if let Some(read) = state.take(max) {
+                let is_hungry_again = !was_hungry && state.is_hungry();
                 drop(state);
-                self.changed.notify_one();
+                if is_hungry_again {
+                    self.changed.notify_one();
+                }
                 return read;
             }
             if !std::mem::replace(&mut state.begun, true) {
