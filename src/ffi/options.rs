@@ -249,14 +249,16 @@ impl Struct {
     fn set_text(&mut self, index: usize, text: Option<&str>) -> Result<(), Error> {
         // It came with a NUL at its end, and so has none within.
         let text = text.map(CString::new).transpose().map_err(bad_argument)?;
+        // Pointed to where it stays: a text that was moved is not the one that was pointed to.
+        let _old = std::mem::replace(&mut self.texts[index], text);
+        let text = self.texts[index].as_deref();
         let (first, len) =
-            text.as_deref().map_or((ptr::null(), 0), |text| (text.as_ptr(), text.count_bytes()));
+            text.map_or((ptr::null(), 0), |text| (text.as_ptr(), text.count_bytes()));
         let Field { offset, holds, .. } = self.layout.fields[index];
         match holds {
             Type::String => self.write(offset, lithe_string_t { ptr: first, len }),
             _ => self.write(offset, first),
         }
-        self.texts[index] = text;
         Ok(())
     }
 }
@@ -339,4 +341,42 @@ pub extern "C" fn lithe_options_pointer(options: lithe_options_t) -> *const c_vo
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_options_free(options: lithe_options_t) -> i32 {
     boundary(|| handle::remove::<Options>(options).map(drop))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ffi::error::{LITHE_ERR_BAD_HANDLE, LITHE_OK};
+
+    #[test]
+    fn struct_stays_where_it_is_and_shows_what_is_set_later() {
+        let mut options = 0;
+        assert_eq!(lithe_options_create(LITHE_OPTIONS_EVENT, &raw mut options), LITHE_OK);
+        let event = lithe_options_pointer(options).cast::<lithe_sse_event_t>();
+        // SAFETY: it is such a struct, until it is freed.
+        let seen = || unsafe { event.read() };
+        assert_eq!(seen().size, size_of::<lithe_sse_event_t>());
+        assert!(seen().data.ptr.is_null());
+        for (name, value, expected) in [
+            (c"data", c"first", Some("first")),
+            (c"data", c"second", Some("second")),
+            (c"retry_ms", c"7", Some("second")),
+        ] {
+            assert_eq!(lithe_options_set(options, name.as_ptr(), value.as_ptr()), LITHE_OK);
+            let data = seen().data;
+            assert_eq!(crate::ffi::convert::text_in(data.ptr, data.len).unwrap(), expected);
+        }
+        assert_eq!(seen().retry_ms, 7);
+        assert_eq!(lithe_options_set(options, c"data".as_ptr(), ptr::null()), LITHE_OK);
+        assert!(seen().data.ptr.is_null());
+        assert_eq!(lithe_options_free(options), LITHE_OK);
+        assert_eq!(lithe_options_free(options), LITHE_ERR_BAD_HANDLE);
+    }
+
+    #[test]
+    fn every_kind_has_a_struct() {
+        let mut kinds = (1..).map_while(layout);
+        assert!(kinds.all(|layout| layout.fields.iter().all(|field| field.offset < layout.size)));
+        assert!(layout(LITHE_OPTIONS_CODEC).is_some() && layout(LITHE_OPTIONS_CODEC + 1).is_none());
+    }
 }

@@ -85,3 +85,57 @@ pub extern "C" fn lithe_ws_send_owned(
         ws.send_message(message, timeout)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::ffi::error::{LITHE_ERR_BAD_ARGUMENT, LITHE_ERR_BAD_HANDLE, LITHE_ERR_NOT_UTF8};
+    use crate::ffi::message::{LITHE_BINARY, LITHE_TEXT};
+
+    extern "C" fn count(arg: *mut c_void) {
+        // SAFETY: what the tests lend is a counter that outlives the loan.
+        unsafe { &*arg.cast::<AtomicU32>() }.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A message of lent memory, and how often it was given back once the message is dropped.
+    fn lend(kind: lithe_message_kind, data: &[u8]) -> (i32, u32) {
+        let counter = AtomicU32::new(0);
+        let arg = (&raw const counter).cast_mut().cast();
+        let loan = Loan { free: Some(count), arg };
+        let message = lent_message(kind, data.as_ptr().cast(), data.len(), loan);
+        let code = match &message {
+            Ok(message) => {
+                let shared = message.clone();
+                assert_eq!((shared.as_bytes(), counter.load(Ordering::Relaxed)), (data, 0));
+                0
+            }
+            Err(error) => error.code(),
+        };
+        drop(message);
+        (code, counter.load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn memory_is_given_back_once_with_the_last_share_of_it() {
+        assert_eq!(lend(LITHE_TEXT, b"text"), (0, 1));
+        assert_eq!(lend(LITHE_BINARY, &[0xff; 100_000]), (0, 1));
+        assert_eq!(lend(LITHE_BINARY, b""), (0, 1));
+    }
+
+    #[test]
+    fn memory_is_given_back_once_when_it_makes_no_message() {
+        assert_eq!(lend(LITHE_TEXT, b"\xff"), (LITHE_ERR_NOT_UTF8, 1));
+        assert_eq!(lend(7, b"text"), (LITHE_ERR_BAD_ARGUMENT, 1));
+    }
+
+    #[test]
+    fn memory_is_given_back_once_when_there_is_nobody_to_send_to() {
+        let counter = AtomicU32::new(0);
+        let arg = (&raw const counter).cast_mut().cast();
+        let data = b"text".as_ptr().cast();
+        let code = lithe_ws_send_owned(0, LITHE_TEXT, data, 4, Some(count), arg, -1);
+        assert_eq!((code, counter.load(Ordering::Relaxed)), (LITHE_ERR_BAD_HANDLE, 1));
+    }
+}

@@ -24,6 +24,7 @@ impl Inbound {
         self.messages.push_back(message);
     }
 
+    #[cfg(feature = "ffi")]
     pub(crate) fn front(&self) -> Option<&Message> {
         self.messages.front()
     }
