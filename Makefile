@@ -11,6 +11,7 @@ CXXFLAGS ?= $(CFLAGS)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 C_LIBRARY := $(TARGET)/release/liblithe.a
 C_EXAMPLES := $(patsubst examples/c/%.c,$(TARGET)/c/%,$(wildcard examples/c/*.c))
+C_BENCHES := $(patsubst bench/c/%.c,$(TARGET)/bench-c/%,$(wildcard bench/c/*.c))
 CPP_EXAMPLES := $(patsubst examples/cpp/%.cpp,$(TARGET)/cpp/%,$(wildcard examples/cpp/*.cpp))
 
 .PHONY: help
@@ -35,6 +36,10 @@ $(C_LIBRARY): FORCE
 	@$(MAKE) --no-print-directory lib
 
 $(TARGET)/c/%: examples/c/%.c include/lithe.h $(C_LIBRARY)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -std=c11 -pthread -Iinclude -o $@ $(abspath $<) $(C_LIBRARY) -lpthread -ldl -lm
+
+$(TARGET)/bench-c/%: bench/c/%.c include/lithe.h $(C_LIBRARY)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -std=c11 -pthread -Iinclude -o $@ $(abspath $<) $(C_LIBRARY) -lpthread -ldl -lm
 
@@ -69,7 +74,7 @@ header: ## Generate include/lithe.h from the Rust sources
 	LITHE_UPDATE_HEADER=1 $(CARGO) check --locked --package lithe-rt --lib --features ffi
 
 .PHONY: bench
-bench: $(TARGET)/c/echo ## Measure echo, fan-out and memory beside a bare TCP echo and axum
+bench: $(TARGET)/c/echo $(C_BENCHES) ## Measure echo, fan-out and memory beside a bare TCP echo and axum
 	$(CARGO) build --release --locked --package lithe-bench
 	$(TARGET)/release/lithe-bench $(BENCH)
 

@@ -16,6 +16,8 @@ use crate::report::{Report, Timing};
 /// Subscribers of a fan-out, and bytes of a publication.
 const SUBSCRIBERS: usize = 1000;
 const PUBLICATION: usize = 128;
+/// Connections that one thread of a host has to do with.
+const MANY: usize = 10_000;
 /// Connections of the idle rows, and the message that each may have had.
 const IDLE: usize = 10_000;
 const IDLE_MESSAGE: usize = 64 * 1024;
@@ -29,6 +31,10 @@ pub enum Program {
     Tcp,
     /// Our own.
     Lithe,
+    /// Ours, with the echo in C, in event batches.
+    CEvents,
+    /// Ours, with the echo in C, a thread for each connection.
+    CBlocking,
     /// The baseline.
     Axum,
 }
@@ -38,6 +44,8 @@ pub enum Program {
 pub struct Programs {
     /// Where they were built.
     pub directory: PathBuf,
+    /// Where those in C were.
+    pub c_directory: PathBuf,
     /// Measured in the place of our own.
     pub lithe: Option<PathBuf>,
 }
@@ -49,6 +57,8 @@ impl Programs {
             (Program::Lithe, None) => "lithe-bench-server",
             (Program::Tcp, _) => "tcp-echo",
             (Program::Axum, _) => "axum-baseline",
+            (Program::CEvents, _) => return self.c_directory.join("echo-events"),
+            (Program::CBlocking, _) => return self.c_directory.join("echo-blocking"),
         };
         self.directory.join(name)
     }
@@ -59,6 +69,15 @@ impl Programs {
 pub enum Row {
     /// Messages that come back as fast as can be.
     Echo {
+        /// Connections.
+        connections: usize,
+        /// Bytes of a message.
+        size: usize,
+        /// Messages in flight on each connection.
+        pipeline: usize,
+    },
+    /// The same through the C ABI, beside the same in Rust.
+    Boundary {
         /// Connections.
         connections: usize,
         /// Bytes of a message.
@@ -97,6 +116,10 @@ pub fn rows() -> Vec<Row> {
             }
         }
     }
+    for (size, pipeline) in [(64, 1), (64, 16), (1024, 16), (64 * 1024, 1)] {
+        rows.push(Row::Boundary { connections: 50, size, pipeline });
+    }
+    rows.push(Row::Boundary { connections: MANY, size: 64, pipeline: 1 });
     rows.push(Row::Latency);
     rows.extend([1, 16, 64, 256].map(|burst| Row::Fanout { burst }));
     rows.extend([false, true].map(|sse| Row::Accept { sse }));
@@ -134,6 +157,10 @@ impl Row {
     /// A name that says it all.
     pub fn name(self) -> String {
         match self {
+            Row::Boundary { connections, size, pipeline } => {
+                let echo = Row::Echo { connections, size, pipeline };
+                format!("C {}", echo.name())
+            }
             Row::Echo { connections, size, pipeline } => {
                 let s = if connections == 1 { "" } else { "s" };
                 format!("echo {}, {connections} conn{s}, {pipeline} in flight", bytes(size))
@@ -158,6 +185,7 @@ impl Row {
             Row::Echo { connections, size, pipeline } => {
                 connections == 50 && (size != 1024 || pipeline == 16)
             }
+            Row::Boundary { connections, .. } => connections == 50,
             Row::Latency | Row::Fanout { .. } | Row::Idle { .. } => true,
             Row::Accept { .. } => false,
         }
@@ -165,12 +193,21 @@ impl Row {
 
     /// The runs of a round: what is compared stands side by side.
     pub fn runs(self) -> Vec<Run> {
-        use Program::{Axum, Lithe, Tcp};
+        use Program::{Axum, CBlocking, CEvents, Lithe, Tcp};
         let run = |program, load| Run { program, load };
         match self {
             Row::Echo { connections, size, pipeline } => {
                 let load = Load::Echo { connections, size, pipeline, rate: None };
                 [Tcp, Lithe, Axum].map(|program| run(program, load)).into()
+            }
+            Row::Boundary { connections, size, pipeline } => {
+                let load = Load::Echo { connections, size, pipeline, rate: None };
+                let programs: &[_] = match connections {
+                    // Threads are what a machine has fewer of.
+                    MANY => &[Tcp, Lithe, CEvents],
+                    _ => &[Tcp, Lithe, CEvents, CBlocking],
+                };
+                programs.iter().map(|&program| run(program, load)).collect()
             }
             Row::Latency => {
                 let rate = Some(CALM_RATE);

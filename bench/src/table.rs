@@ -9,6 +9,11 @@ const RATES: &str = "\
 | target | |
 |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---|
 ";
+const BOUNDARY: &str = "\
+| load | bare TCP | Rust | C, events | C, blocking | C events, messages/s | p50 | p99 \
+| Rust ÷ TCP | events ÷ TCP | events ÷ Rust | blocking ÷ Rust | target | |
+|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---|
+";
 const LATENCIES: &str = "\
 | load | bare TCP | Lithe | axum | p99, Lithe ÷ TCP | p99, axum ÷ TCP | target | |
 |---|---:|---:|---:|---:|---:|---|---|
@@ -33,17 +38,20 @@ type Verdict = Option<(String, bool)>;
 pub fn render(measured: &[Measured]) -> String {
     let mut out = String::new();
     let (mut rates, mut latencies, mut memory) = (String::new(), String::new(), String::new());
+    let mut boundary = String::new();
     for measured in measured {
         match measured.row {
             Row::Echo { .. } | Row::Fanout { .. } | Row::Accept { .. } => {
                 rates += &measured.rate_lines();
             }
+            Row::Boundary { connections, .. } => boundary += &measured.boundary_line(connections),
             Row::Latency => latencies += &measured.latency_line(),
             Row::Idle { .. } => memory += &measured.memory_line(),
         }
     }
     let sections = [
         ("Thousands of messages per second of server CPU; latencies in µs", RATES, rates),
+        ("The same through the C ABI, all servers in one run", BOUNDARY, boundary),
         ("p50 / p99 / p99.9 in µs from when a message was due", LATENCIES, latencies),
         ("Bytes of server memory per idle connection", MEMORY, memory),
     ];
@@ -110,6 +118,32 @@ impl Measured {
             _ => None,
         };
         line.rates(verdict)
+    }
+
+    fn boundary_line(&self, connections: usize) -> String {
+        let [tcp, rust, events, rest @ ..] = &self.samples[..] else {
+            unreachable!("a row of the C ABI has three runs or four");
+        };
+        let blocking = rest.first();
+        let shown = |samples: &[Sample]| thousands(median(samples, |sample| sample.figure));
+        let shown_blocking = blocking.map(|blocking| shown(blocking)).unwrap_or_default();
+        let rate = median(events, |sample| sample.rate);
+        let [p50, p99] = [0, 1].map(|i| median(events, |sample| sample.latency[i]));
+        let of_rust = ratio(events, rust);
+        let blocking_of_rust =
+            blocking.map(|blocking| format!("{:.2}", ratio(blocking, rust))).unwrap_or_default();
+        let target = (connections == 50).then(|| ("≥ 0.7 × Rust".to_owned(), of_rust >= 0.7));
+        let (target, met) = verdict(target);
+        format!(
+            "| {} | {} | {} | {} | {shown_blocking} | {rate:.0} | {p50:.0} | {p99:.0} | {:.2} \
+             | {:.2} | {of_rust:.2} | {blocking_of_rust} | {target} | {met} |\n",
+            self.row.name(),
+            shown(tcp),
+            shown(rust),
+            shown(events),
+            ratio(rust, tcp),
+            ratio(events, tcp),
+        )
     }
 
     fn latency_line(&self) -> String {
@@ -246,6 +280,15 @@ mod tests {
         let runs = [100e3, 94e3, 50e3].map(|figure| samples(&[figure]));
         let report = render(&[Measured { row, samples: runs.to_vec() }]);
         assert!(report.contains("| 0.94 | 0.50 | ≥ 0.95 | **missed** |"), "{report}");
+    }
+
+    #[test]
+    fn c_is_held_against_rust() {
+        let row = Row::Boundary { connections: 50, size: 64, pipeline: 1 };
+        let runs = [100e3, 80e3, 60e3, 20e3].map(|figure| samples(&[figure]));
+        let report = render(&[Measured { row, samples: runs.to_vec() }]);
+        let line = "| 0.80 | 0.60 | 0.75 | 0.25 | ≥ 0.7 × Rust | met |";
+        assert!(report.contains(line), "{report}");
     }
 
     #[test]

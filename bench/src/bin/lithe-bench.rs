@@ -48,7 +48,12 @@ fn run(options: &Options) -> io::Result<()> {
     let machine = machine();
     let executable = std::env::current_exe()?;
     let directory = executable.parent().expect("a program lies in a directory");
-    let programs = Programs { directory: directory.to_owned(), lithe: options.lithe.clone() };
+    let c_directory = directory.join("../bench-c");
+    let programs = Programs {
+        directory: directory.to_owned(),
+        c_directory: c_directory.clone(),
+        lithe: options.lithe.clone(),
+    };
     let (rounds, seconds) = if options.quick { (1, 0.5) } else { (3, 1.0) };
     let rounds = options.rounds.unwrap_or(rounds);
     let measure = Duration::from_secs_f64(options.seconds.unwrap_or(seconds));
@@ -73,6 +78,7 @@ fn run(options: &Options) -> io::Result<()> {
     println!("{machine}, {rounds} × {measure:?} each. {}", disturbance(&measured));
     println!("\n{}", render(&measured));
     if options.only.is_none() {
+        println!("{}", crossings(&c_directory)?);
         print!("{}", sizes(directory)?);
     }
     Ok(())
@@ -94,6 +100,21 @@ fn disturbance(measured: &[Measured]) -> String {
         let percent = 100.0 * share;
         format!("Servers waited for their core {percent:.0} % of the time (0 on a quiet machine).")
     })
+}
+
+/// What a call over the boundary costs.
+fn crossings(directory: &Path) -> io::Result<String> {
+    let program = directory.join("crossing");
+    let output = Command::new(&program).output()?;
+    if !output.status.success() {
+        return Err(io::Error::other(format!("{}: {}", program.display(), output.status)));
+    }
+    let mut out = String::from("### Nanoseconds for a call from C\n\n| | |\n|---|---:|\n");
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let (what, nanoseconds) = line.split_once(": ").unwrap_or((line, ""));
+        out += &format!("| {what} | {nanoseconds} |\n");
+    }
+    Ok(out)
 }
 
 /// The sizes of what was built, as far as it was built, without symbols.
