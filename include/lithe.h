@@ -1871,6 +1871,15 @@ int32_t lithe_codec_encode_close(lithe_codec_t codec,
 int32_t lithe_codec_close_code(lithe_codec_t codec);
 
 /**
+ * Writes a new, random Sec-WebSocket-Key for a client to send: 24 bytes, to which no NUL is added.
+ * The server has to answer it with what lithe_codec_accept_key says.
+ *
+ * When there is too little room nothing is written, and `*len` is how much there must be. Never
+ * blocks. Errors: BAD_ARGUMENT, TOO_SMALL.
+ */
+int32_t lithe_codec_create_key(void *buffer, size_t capacity, size_t *len);
+
+/**
  * Writes the Sec-WebSocket-Accept that answers a Sec-WebSocket-Key, both without line ends: 28
  * bytes, to which no NUL is added. `key` is NUL-terminated.
  *

@@ -256,6 +256,18 @@ static void check_handshake(void) {
     CHECK_CODE(LITHE_ERR_BAD_ARGUMENT, lithe_codec_accept_key(key, buffer, 28, NULL));
     CHECK_CODE(LITHE_ERR_NOT_UTF8, lithe_codec_accept_key("\xff", buffer, 28, &len));
 
+    char keys[2][25] = { "", "" };
+    for (int i = 0; i < 2; i++) {
+        CHECK_CODE(LITHE_ERR_TOO_SMALL, lithe_codec_create_key(keys[i], 23, &len));
+        CHECK(len == 24 && keys[i][0] == '\0');
+        CHECK_OK(lithe_codec_create_key(keys[i], 24, &len));
+        CHECK(len == 24 && strlen(keys[i]) == 24);
+        CHECK_OK(lithe_codec_accept_key(keys[i], buffer, sizeof buffer, &len));
+    }
+    CHECK(strcmp(keys[0], keys[1]) != 0);
+    CHECK_CODE(LITHE_ERR_BAD_ARGUMENT, lithe_codec_create_key(NULL, 24, &len));
+    CHECK_CODE(LITHE_ERR_BAD_ARGUMENT, lithe_codec_create_key(buffer, 24, NULL));
+
     CHECK_CODE(LITHE_ERR_NOT_FOUND, lithe_codec_extensions("x-other", buffer, 128, &len));
     CHECK_CODE(LITHE_ERR_BAD_ARGUMENT, lithe_codec_extensions(NULL, buffer, 128, &len));
     CHECK_CODE(LITHE_ERR_TOO_SMALL, lithe_codec_extensions("permessage-deflate", buffer, 9, &len));

@@ -4,6 +4,7 @@ use std::ffi::{c_char, c_void};
 use std::ops::ControlFlow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::convert::{
@@ -429,6 +430,23 @@ pub extern "C" fn lithe_codec_encode_close(
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_codec_close_code(codec: lithe_codec_t) -> i32 {
     counting(|| Ok(handle::get::<Codec>(codec)?.lock().close_code()))
+}
+
+/// Writes a new, random Sec-WebSocket-Key for a client to send: 24 bytes, to which no NUL is added.
+/// The server has to answer it with what lithe_codec_accept_key says.
+///
+/// When there is too little room nothing is written, and `*len` is how much there must be. Never
+/// blocks. Errors: BAD_ARGUMENT, TOO_SMALL.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_codec_create_key(
+    buffer: *mut c_void,
+    capacity: usize,
+    len: *mut usize,
+) -> i32 {
+    boundary(|| {
+        let len = Out::new(len, 0)?;
+        fill(buffer, capacity, &len, generate_key().as_bytes())
+    })
 }
 
 /// Writes the Sec-WebSocket-Accept that answers a Sec-WebSocket-Key, both without line ends: 28
