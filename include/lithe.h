@@ -332,9 +332,11 @@ typedef struct lithe_server_config_t {
      */
     int32_t stream_bodies;
     /**
-     * 0.
+     * How long a client is asked to stay away at most when the server drains or is too busy; each
+     * is given a time of its own, from a tenth of this on, so that they do not come back all at
+     * once. Default: 10 s.
      */
-    int32_t reserved;
+    int32_t reconnect_ms;
 } lithe_server_config_t;
 
 /**
@@ -570,8 +572,8 @@ typedef uint64_t lithe_response_t;
 
 /**
  * Answers a request, on the thread that called lithe_request_dispatch or lithe_server_serve. When
- * it returns, the request is freed: one that it has not answered is answered with 503. What it has
- * answered the request with, a WebSocket say, goes on.
+ * it returns, the request is freed, unless it has called lithe_request_keep: one that it has not
+ * answered is answered with 503. What it has answered the request with, a WebSocket say, goes on.
  */
 typedef void (*lithe_request_handler)(lithe_request_t request, void *user_data);
 
@@ -1105,8 +1107,8 @@ int32_t lithe_server_accept(lithe_server_t server, lithe_request_t *request, int
  * `timeout_ms` for the clients and the host to be done; then it cuts the rest.
  *
  * Requests that came in before still reach lithe_server_accept or lithe_server_wait meanwhile, so
- * the threads that call them go on until they say SHUTTING_DOWN. `report` may be NULL. Blocks. Errors: BAD_HANDLE,
- * BAD_ARGUMENT, SHUTTING_DOWN when the server is stopped already.
+ * the threads that call them go on until they say SHUTTING_DOWN. `report` may be NULL. Blocks.
+ * Errors: BAD_HANDLE, BAD_ARGUMENT, SHUTTING_DOWN when the server is stopped already.
  */
 int32_t lithe_server_drain(lithe_server_t server,
                            int32_t timeout_ms,
@@ -1125,7 +1127,8 @@ int32_t lithe_server_begin_drain(lithe_server_t server, int32_t timeout_ms);
 /**
  * Stops a server at once: cuts its connections and ends its threads. Whoever is blocked in
  * lithe_server_accept gets SHUTTING_DOWN, as does every later call of it; whoever is blocked on
- * a connection gets CLOSED; lithe_server_wait gives the events that are left. Does nothing when the server is stopped already.
+ * a connection gets CLOSED; lithe_server_wait gives the events that are left. Does nothing when
+ * the server is stopped already.
  *
  * The handle stays valid until lithe_server_free. Blocks until the threads have ended. Errors:
  * BAD_HANDLE.
@@ -1172,8 +1175,14 @@ int32_t lithe_server_metrics(lithe_server_t server, struct lithe_message_t *text
  * A host that is slow here slows its peers down, and costs no memory: what has happened waits in
  * the queues of the connections. The messages in the events belong to the host until
  * lithe_event_free, or lithe_message_free for each. Several threads may wait; each event goes to
- * one of them. Blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, SHUTTING_DOWN when the server is stopped
- * and every event from before was taken.
+ * one of them. Blocks.
+ *
+ * What a thread sends while it works through what this has returned may be held back until the
+ * thread calls it again, for a millisecond at most, so that it leaves with few system calls. That
+ * does not go for a call with a timeout of 0, after which a thread may have something else to do.
+ *
+ * Errors: BAD_HANDLE, BAD_ARGUMENT, SHUTTING_DOWN when the server is stopped and every event from
+ * before was taken.
  */
 int32_t lithe_server_wait(lithe_server_t server,
                           struct lithe_event_t *events,
@@ -1336,6 +1345,15 @@ int32_t lithe_request_header_at(lithe_request_t request,
 int32_t lithe_request_is_websocket(lithe_request_t request);
 
 /**
+ * Keeps a request when its handler returns, which otherwise ends with it: for a host that answers
+ * later, or on another thread, which then frees it as well. To be called by the handler. For
+ * requests that the host has not got by way of a handler it changes nothing.
+ *
+ * Never blocks. Errors: BAD_HANDLE.
+ */
+int32_t lithe_request_keep(lithe_request_t request);
+
+/**
  * Ends a request's handle, and with it the texts that its functions gave. A request that was not
  * answered is answered with 503, and what is left of its body is not read. Never blocks. Errors:
  * BAD_HANDLE.
@@ -1483,7 +1501,8 @@ int32_t lithe_server_route(lithe_server_t server,
 int32_t lithe_server_serve(lithe_server_t server, int32_t timeout_ms);
 
 /**
- * Calls the handler of a request's route, on the calling thread, and frees the request. Answers a
+ * Calls the handler of a request's route, on the calling thread, and frees the request, unless the
+ * handler has called lithe_request_keep. Answers a
  * request for which there is no route itself: with 404, or with 405 where its path has routes for
  * other methods, which its Allow header names; so it does for OPTIONS, with 204.
  *

@@ -45,6 +45,14 @@ static void free_at_once(lithe_request_t request, void *user_data) {
     CHECK_OK(lithe_request_free(request));
 }
 
+static lithe_request_t kept;
+
+static void keep(lithe_request_t request, void *user_data) {
+    (void)user_data;
+    CHECK_OK(lithe_request_keep(request));
+    kept = request;
+}
+
 /* From within the library's own call, any function may be called. */
 static void add_route(lithe_request_t request, void *user_data) {
     lithe_server_t server = *(lithe_server_t *)user_data;
@@ -105,6 +113,25 @@ static void check_routing(lithe_server_t server) {
     CHECK(served(server, "GET /add", head) == 204);
     CHECK(served(server, "GET /late", head) == 200);
     CHECK(seen.user_data == &second_data);
+}
+
+/* A handler may leave the answer to another time, and thread. */
+static void *answer_late(void *argument) {
+    (void)argument;
+    CHECK_OK(lithe_request_respond_text(kept, 200, "text/plain", "late"));
+    CHECK_OK(lithe_request_free(kept));
+    return NULL;
+}
+
+static void check_keep(lithe_server_t server) {
+    char head[1024];
+    int client = client_connect(server);
+    client_get(client, "/keep", "");
+    CHECK_OK(lithe_server_serve(server, LONG_MS));
+    join_thread(start_thread(answer_late, NULL));
+    client_read_until(client, "\r\n\r\nlate", head, sizeof head);
+    CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_request_keep(kept));
+    close(client);
 }
 
 static void check_websocket(lithe_server_t server) {
@@ -234,6 +261,7 @@ int main(void) {
     CHECK_OK(lithe_server_route(server, "GET", "/forget", forget, NULL, NULL));
     CHECK_OK(lithe_server_route(server, "GET", "/none", NULL, &first_data, NULL));
     CHECK_OK(lithe_server_route(server, "GET", "/free", free_at_once, NULL, NULL));
+    CHECK_OK(lithe_server_route(server, "GET", "/keep", keep, NULL, NULL));
     CHECK_OK(lithe_server_route(server, "GET", "/add", add_route, &server, NULL));
     CHECK_OK(lithe_server_route(server, "GET", "/echo", echo, NULL, NULL));
 
@@ -241,6 +269,7 @@ int main(void) {
     CHECK_CODE(LITHE_ERR_BAD_ARGUMENT, lithe_server_serve(server, -2));
     check_refused_routes(server);
     check_routing(server);
+    check_keep(server);
     check_websocket(server);
     check_user_data(server);
     check_query(server);

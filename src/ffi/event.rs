@@ -100,8 +100,14 @@ impl lithe_event_t {
 /// A host that is slow here slows its peers down, and costs no memory: what has happened waits in
 /// the queues of the connections. The messages in the events belong to the host until
 /// lithe_event_free, or lithe_message_free for each. Several threads may wait; each event goes to
-/// one of them. Blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, SHUTTING_DOWN when the server is stopped
-/// and every event from before was taken.
+/// one of them. Blocks.
+///
+/// What a thread sends while it works through what this has returned may be held back until the
+/// thread calls it again, for a millisecond at most, so that it leaves with few system calls. That
+/// does not go for a call with a timeout of 0, after which a thread may have something else to do.
+///
+/// Errors: BAD_HANDLE, BAD_ARGUMENT, SHUTTING_DOWN when the server is stopped and every event from
+/// before was taken.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_server_wait(
     server: lithe_server_t,

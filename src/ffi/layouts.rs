@@ -41,7 +41,7 @@ macro_rules! layouts {
 fn structs_are_laid_out_as_ever() {
     let layouts = layouts! {
         lithe_message_t { kind, data, len, owner }
-        lithe_server_config_t { size, address, static_dir, tls_cert_file, tls_key_file, metrics_path, workers, max_connections, max_connections_per_ip, max_waiting_requests, max_header_bytes, max_body_bytes, handshake_timeout_ms, header_timeout_ms, body_timeout_ms, request_timeout_ms, idle_timeout_ms, write_timeout_ms, stream_bodies, reserved }
+        lithe_server_config_t { size, address, static_dir, tls_cert_file, tls_key_file, metrics_path, workers, max_connections, max_connections_per_ip, max_waiting_requests, max_header_bytes, max_body_bytes, handshake_timeout_ms, header_timeout_ms, body_timeout_ms, request_timeout_ms, idle_timeout_ms, write_timeout_ms, stream_bodies, reconnect_ms }
         lithe_string_t { ptr, len }
         lithe_drain_report_t { size, drained, cut }
         lithe_server_stats_t { size, accepted, refused, accept_errors, limit_hits, drained, cut, requests, responses, waiting_requests, http_open, http_bytes_in, http_bytes_out, ws_open, ws_queued_bytes, ws_messages_in, ws_bytes_in, ws_messages_out, ws_bytes_out, sse_open, sse_queued_bytes, sse_events_out, sse_bytes_out }

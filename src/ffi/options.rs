@@ -122,7 +122,8 @@ fn layout(kind: lithe_options_kind) -> Option<&'static Layout> {
             idle_timeout_ms,
             write_timeout_ms,
             stream_bodies,
-        } but reserved),
+            reconnect_ms,
+        }),
         LITHE_OPTIONS_WS => layout!(lithe_ws_options_t {
             protocols,
             origins,

@@ -2,6 +2,7 @@
 
 use std::ffi::{c_char, c_void};
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use axum::http::header::{self, HeaderMap};
@@ -36,6 +37,8 @@ pub struct lithe_header_t {
 pub(super) struct Request {
     native: Box<native::Request>,
     host: Arc<Inbox>,
+    /// Not to be freed when its handler returns.
+    kept: AtomicBool,
     texts: Texts,
     method: Text,
     path: Text,
@@ -122,11 +125,17 @@ impl Request {
             texts,
             native,
             host,
+            kept: AtomicBool::new(false),
         }
     }
 
     pub(super) fn native(&self) -> &native::Request {
         &self.native
+    }
+
+    /// Whether the host has kept it since this was last asked.
+    pub(super) fn take_kept(&self) -> bool {
+        self.kept.swap(false, Relaxed)
     }
 
     /// Where the events of what the request is answered with go.
@@ -425,6 +434,19 @@ pub extern "C" fn lithe_request_header_at(
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_request_is_websocket(request: lithe_request_t) -> i32 {
     counting(|| Ok(handle::get::<Request>(request)?.native.protocols.is_some().into()))
+}
+
+/// Keeps a request when its handler returns, which otherwise ends with it: for a host that answers
+/// later, or on another thread, which then frees it as well. To be called by the handler. For
+/// requests that the host has not got by way of a handler it changes nothing.
+///
+/// Never blocks. Errors: BAD_HANDLE.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_request_keep(request: lithe_request_t) -> i32 {
+    boundary(|| {
+        handle::get::<Request>(request)?.kept.store(true, Relaxed);
+        Ok(())
+    })
 }
 
 /// Ends a request's handle, and with it the texts that its functions gave. A request that was not

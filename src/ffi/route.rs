@@ -13,8 +13,8 @@ use super::server::{Server, lithe_server_t};
 use crate::server::inbox::{Handler, Route, RouteError, Settings};
 
 /// Answers a request, on the thread that called lithe_request_dispatch or lithe_server_serve. When
-/// it returns, the request is freed: one that it has not answered is answered with 503. What it has
-/// answered the request with, a WebSocket say, goes on.
+/// it returns, the request is freed, unless it has called lithe_request_keep: one that it has not
+/// answered is answered with 503. What it has answered the request with, a WebSocket say, goes on.
 pub type lithe_request_handler =
     Option<extern "C" fn(request: lithe_request_t, user_data: *mut c_void)>;
 
@@ -127,7 +127,8 @@ pub extern "C" fn lithe_server_serve(server: lithe_server_t, timeout_ms: i32) ->
     dispatch(request)
 }
 
-/// Calls the handler of a request's route, on the calling thread, and frees the request. Answers a
+/// Calls the handler of a request's route, on the calling thread, and frees the request, unless the
+/// handler has called lithe_request_keep. Answers a
 /// request for which there is no route itself: with 404, or with 405 where its path has routes for
 /// other methods, which its Allow header names; so it does for OPTIONS, with 204.
 ///
@@ -157,9 +158,11 @@ fn dispatch(request: lithe_request_t) -> i32 {
         handler(request, user_data);
     }
     boundary(|| {
-        // The handler may have freed it.
-        if let Ok(request) = handle::remove::<Request>(request) {
-            request.native().abandon();
+        // The handler may have freed it, or have kept it for later.
+        match handle::get::<Request>(request) {
+            Ok(kept) if kept.take_kept() => {}
+            Ok(_) => handle::remove::<Request>(request)?.native().abandon(),
+            Err(_) => {}
         }
         Ok(())
     })

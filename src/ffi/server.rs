@@ -76,8 +76,10 @@ pub struct lithe_server_config_t {
     /// 1: requests reach the host before their bodies, which lithe_request_read reads. Routes may
     /// say otherwise. Default: they reach it with their bodies.
     pub stream_bodies: i32,
-    /// 0.
-    pub reserved: i32,
+    /// How long a client is asked to stay away at most when the server drains or is too busy; each
+    /// is given a time of its own, from a tenth of this on, so that they do not come back all at
+    /// once. Default: 10 s.
+    pub reconnect_ms: i32,
 }
 
 // SAFETY: integers and raw pointers only, the size first.
@@ -107,7 +109,7 @@ impl lithe_server_config_t {
         idle_timeout_ms: 0,
         write_timeout_ms: 0,
         stream_bodies: 0,
-        reserved: 0,
+        reconnect_ms: 0,
     };
 }
 
@@ -130,6 +132,7 @@ unsafe impl Versioned for lithe_drain_report_t {
 
 const MAX_WAITING_REQUESTS: usize = 1024;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+const RECONNECT: Duration = Duration::from_secs(10);
 
 /// What a handle names.
 pub(super) struct Server {
@@ -160,14 +163,14 @@ impl Server {
             Duration::MAX,
             |_, timeout| timeout,
         );
-        let inbox = Inbox::new(waiting, deadline);
+        let reconnect = millis("reconnect_ms", config.reconnect_ms)?.some("reconnect_ms")?;
+        let reconnect = reconnect.unwrap_or(RECONNECT);
+        let reconnect = reconnect / 10..=reconnect;
+        let inbox = Inbox::new(waiting, deadline, reconnect.clone());
         match config.stream_bodies {
             0 => {}
             1 => inbox.routes().stream_bodies(),
             other => return Err(bad_argument(format_args!("stream_bodies: {other}"))),
-        }
-        if config.reserved != 0 {
-            return Err(bad_argument("reserved: is not 0"));
         }
         let static_dir = text_z_in(config.static_dir)?.map(Path::new);
         if let Some(path) = static_dir.filter(|path| !path.is_dir()) {
@@ -175,7 +178,7 @@ impl Server {
             return Err(Error::with(LITHE_ERR_IO, format_args!("{path}: not a directory")));
         }
         let builder = configure(native::Server::builder(), config)?;
-        let builder = builder.host_routes(inbox.routes().clone());
+        let builder = builder.host_routes(inbox.routes().clone()).drain_retry(reconnect);
         let native = builder.router(inbox.router(static_dir)).start()?;
         let address = native.local_addr();
         Ok(Server {
@@ -388,8 +391,8 @@ pub extern "C" fn lithe_server_accept(
 /// `timeout_ms` for the clients and the host to be done; then it cuts the rest.
 ///
 /// Requests that came in before still reach lithe_server_accept or lithe_server_wait meanwhile, so
-/// the threads that call them go on until they say SHUTTING_DOWN. `report` may be NULL. Blocks. Errors: BAD_HANDLE,
-/// BAD_ARGUMENT, SHUTTING_DOWN when the server is stopped already.
+/// the threads that call them go on until they say SHUTTING_DOWN. `report` may be NULL. Blocks.
+/// Errors: BAD_HANDLE, BAD_ARGUMENT, SHUTTING_DOWN when the server is stopped already.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_server_drain(
     server: lithe_server_t,
@@ -421,7 +424,8 @@ pub extern "C" fn lithe_server_begin_drain(server: lithe_server_t, timeout_ms: i
 
 /// Stops a server at once: cuts its connections and ends its threads. Whoever is blocked in
 /// lithe_server_accept gets SHUTTING_DOWN, as does every later call of it; whoever is blocked on
-/// a connection gets CLOSED; lithe_server_wait gives the events that are left. Does nothing when the server is stopped already.
+/// a connection gets CLOSED; lithe_server_wait gives the events that are left. Does nothing when
+/// the server is stopped already.
 ///
 /// The handle stays valid until lithe_server_free. Blocks until the threads have ended. Errors:
 /// BAD_HANDLE.

@@ -12,7 +12,6 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::config::Config;
 use super::request::Request;
 use crate::transport::events::Listed;
 use batches::Batches;
@@ -86,14 +85,18 @@ pub(crate) enum TakeError {
 }
 
 impl Inbox {
-    pub(crate) fn new(capacity: usize, deadline: Duration) -> Arc<Self> {
+    pub(crate) fn new(
+        capacity: usize,
+        deadline: Duration,
+        retry: RangeInclusive<Duration>,
+    ) -> Arc<Self> {
         Arc::new(Inbox {
             state: Mutex::default(),
             arrived: Condvar::new(),
             happened: Condvar::new(),
             capacity: capacity.max(1),
             deadline,
-            retry: Config::default().drain_retry,
+            retry,
             routes: Arc::default(),
         })
     }

@@ -12,6 +12,7 @@ use crate::server::request::{AnswerError, Content};
 use crate::server::upload::{ReadError, Upload};
 
 const FOREVER: Duration = Duration::MAX;
+const RETRY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
 
 /// The handler of a request, as the server runs it.
 type Handler<'a> = Pin<Box<dyn Future<Output = Response> + 'a>>;
@@ -44,7 +45,7 @@ fn take(inbox: &Inbox) -> Result<Box<Request>, TakeError> {
 
 #[tokio::test]
 async fn requests_are_taken_in_their_order_and_answered_by_the_host() {
-    let inbox = Inbox::new(10, FOREVER);
+    let inbox = Inbox::new(10, FOREVER, RETRY);
     let mut handlers = [waiting(&inbox, "/1"), waiting(&inbox, "/2")];
     for (handler, path) in handlers.iter_mut().zip(["/1", "/2"]) {
         let request = take(&inbox).unwrap();
@@ -58,7 +59,7 @@ async fn requests_are_taken_in_their_order_and_answered_by_the_host() {
 
 #[tokio::test]
 async fn client_that_has_gone_takes_no_room_and_is_not_handed_out() {
-    let inbox = Inbox::new(1, FOREVER);
+    let inbox = Inbox::new(1, FOREVER, RETRY);
     drop(waiting(&inbox, "/gone"));
     let _handler = waiting(&inbox, "/there");
     assert_eq!(take(&inbox).unwrap().uri.path(), "/there");
@@ -69,7 +70,7 @@ async fn client_that_has_gone_takes_no_room_and_is_not_handed_out() {
 
 #[tokio::test]
 async fn host_learns_that_the_client_has_gone() {
-    let inbox = Inbox::new(1, FOREVER);
+    let inbox = Inbox::new(1, FOREVER, RETRY);
     let handler = waiting(&inbox, "/");
     let request = take(&inbox).unwrap();
     drop(handler);
@@ -79,7 +80,7 @@ async fn host_learns_that_the_client_has_gone() {
 
 #[tokio::test]
 async fn surplus_is_told_to_come_back() {
-    let inbox = Inbox::new(1, FOREVER);
+    let inbox = Inbox::new(1, FOREVER, RETRY);
     let _waiting = waiting(&inbox, "/");
     let refused = answered(&mut arrive(&inbox, http::Request::get("/")));
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -90,7 +91,7 @@ async fn surplus_is_told_to_come_back() {
 
 #[tokio::test]
 async fn request_that_is_dropped_gets_503() {
-    let inbox = Inbox::new(1, FOREVER);
+    let inbox = Inbox::new(1, FOREVER, RETRY);
     let mut handler = waiting(&inbox, "/");
     drop(take(&inbox).unwrap());
     assert_eq!(answered(&mut handler).status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -98,7 +99,7 @@ async fn request_that_is_dropped_gets_503() {
 
 #[tokio::test(start_paused = true)]
 async fn request_gets_504_when_its_time_is_over() {
-    let inbox = Inbox::new(1, Duration::from_secs(30));
+    let inbox = Inbox::new(1, Duration::from_secs(30), RETRY);
     let mut handler = waiting(&inbox, "/");
     let request = take(&inbox).unwrap();
     tokio::time::advance(Duration::from_secs(29)).await;
@@ -110,7 +111,7 @@ async fn request_gets_504_when_its_time_is_over() {
 
 #[tokio::test]
 async fn plain_request_cannot_become_a_websocket_and_stays_open() {
-    let inbox = Inbox::new(1, FOREVER);
+    let inbox = Inbox::new(1, FOREVER, RETRY);
     let mut handler = waiting(&inbox, "/");
     let request = take(&inbox).unwrap();
     let refused = request.accept_websocket(|_| panic!("there is nothing to configure"));
@@ -121,7 +122,7 @@ async fn plain_request_cannot_become_a_websocket_and_stays_open() {
 
 #[tokio::test]
 async fn malformed_handshake_is_refused_without_the_host() {
-    let inbox = Inbox::new(1, FOREVER);
+    let inbox = Inbox::new(1, FOREVER, RETRY);
     let handshake = http::Request::get("/")
         .header("connection", "upgrade")
         .header("upgrade", "websocket")
@@ -134,7 +135,7 @@ async fn malformed_handshake_is_refused_without_the_host() {
 
 #[tokio::test]
 async fn closing_wakes_whoever_waits_and_answers_what_is_left() {
-    let inbox = Inbox::new(1, FOREVER);
+    let inbox = Inbox::new(1, FOREVER, RETRY);
     let takers = [(); 2].map(|()| {
         let inbox = inbox.clone();
         thread::spawn(move || inbox.take(None).err())
@@ -146,7 +147,7 @@ async fn closing_wakes_whoever_waits_and_answers_what_is_left() {
     let refused = answered(&mut arrive(&inbox, http::Request::get("/")));
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
 
-    let inbox = Inbox::new(1, FOREVER);
+    let inbox = Inbox::new(1, FOREVER, RETRY);
     let mut handler = waiting(&inbox, "/");
     inbox.close();
     assert_eq!(answered(&mut handler).status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -165,7 +166,7 @@ fn streamed<'a>(inbox: &'a Inbox, body: Body) -> (Handler<'a>, Box<Request>, Arc
 
 #[tokio::test(start_paused = true)]
 async fn host_that_reads_has_its_time_anew() {
-    let inbox = Inbox::new(1, Duration::from_secs(30));
+    let inbox = Inbox::new(1, Duration::from_secs(30), RETRY);
     let (mut handler, request, upload) = streamed(&inbox, Body::from("body"));
     let mut wait = async |seconds| {
         tokio::time::advance(Duration::from_secs(seconds)).await;
@@ -185,7 +186,7 @@ async fn host_that_reads_has_its_time_anew() {
 
 #[tokio::test(start_paused = true)]
 async fn time_does_not_run_while_the_client_is_waited_for() {
-    let inbox = Inbox::new(1, Duration::from_secs(30));
+    let inbox = Inbox::new(1, Duration::from_secs(30), RETRY);
     let never = futures_util::stream::pending::<Result<&str, std::io::Error>>();
     let (mut handler, request, upload) = streamed(&inbox, Body::from_stream(never));
     assert!(upload.read(1, Some(Duration::ZERO)).is_err());
@@ -200,7 +201,7 @@ async fn time_does_not_run_while_the_client_is_waited_for() {
 
 #[tokio::test]
 async fn whoever_reads_learns_that_the_client_has_gone() {
-    let inbox = Inbox::new(1, FOREVER);
+    let inbox = Inbox::new(1, FOREVER, RETRY);
     let never = futures_util::stream::pending::<Result<&str, std::io::Error>>();
     let (handler, _request, upload) = streamed(&inbox, Body::from_stream(never));
     let reader = thread::spawn(move || upload.read(1, None));
@@ -210,7 +211,7 @@ async fn whoever_reads_learns_that_the_client_has_gone() {
 
 #[tokio::test(start_paused = true)]
 async fn route_may_have_a_deadline_and_a_way_of_its_own() {
-    let inbox = Inbox::new(1, FOREVER);
+    let inbox = Inbox::new(1, FOREVER, RETRY);
     let settings = Settings {
         timeout: Some(Duration::from_secs(1)),
         stream_body: Some(true),

@@ -28,7 +28,7 @@ type Host = Box<crate::server::request::Request>;
 
 /// A server whose requests are streamed, a client, and a host's hold on its requests.
 async fn start() -> (Server, Arc<Inbox>, Client) {
-    let inbox = Inbox::new(10, Duration::MAX);
+    let inbox = Inbox::new(10, Duration::MAX, Duration::from_secs(1)..=Duration::from_secs(10));
     let settings =
         Settings { max_body_bytes: Some(usize::MAX), stream_body: Some(true), timeout: None };
     inbox.routes().add(None, "/", Route { settings, ..Route::default() }).unwrap();
