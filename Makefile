@@ -14,6 +14,13 @@ C_EXAMPLES := $(patsubst examples/c/%.c,$(TARGET)/c/%,$(wildcard examples/c/*.c)
 C_BENCHES := $(patsubst bench/c/%.c,$(TARGET)/bench-c/%,$(wildcard bench/c/*.c))
 CPP_EXAMPLES := $(patsubst examples/cpp/%.cpp,$(TARGET)/cpp/%,$(wildcard examples/cpp/*.cpp))
 
+# Only Linux has epoll.
+LINUX_ONLY := $(TARGET)/c/epoll_loop
+ifneq ($(shell uname -s),Linux)
+C_EXAMPLES := $(filter-out $(LINUX_ONLY),$(C_EXAMPLES))
+LEFT_OUT := $(LINUX_ONLY)
+endif
+
 .PHONY: help
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -29,6 +36,7 @@ lib: ## Build the C library: liblithe.a and liblithe.so
 .PHONY: examples
 examples: $(C_EXAMPLES) $(CPP_EXAMPLES) ## Build the examples in C, C++ and Rust
 	$(CARGO) build --locked --examples
+	@for example in $(LEFT_OUT); do echo "$$example is left out: only Linux has epoll"; done
 
 # cargo knows best when the library is stale, so make always asks it.
 .PHONY: FORCE

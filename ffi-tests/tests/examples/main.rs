@@ -1,21 +1,20 @@
 //! The examples in C and C++ do what they are meant to show, as they are and under valgrind.
 
+mod client;
+mod events;
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use lithe_ffi_tests::{Linkage, Program, compile, root, scratch_dir};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-/// Longer than anything takes that is not stuck.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+use crate::client::{Get, address, connect, next_text, test};
+use crate::events::{broadcast, echo_events, epoll_loop};
 
 fn build(name: &str) -> PathBuf {
     let source = match name.strip_suffix("_cpp") {
@@ -37,48 +36,6 @@ fn start(name: &str, run: Run) -> Program {
         Run::Plain => Program::start(&build(name), ["0"]),
         Run::Valgrind => Program::start_in_valgrind(&build(name), ["0"]),
     }
-}
-
-/// `host:port` out of a line with a URL in it.
-fn address(line: &str) -> String {
-    let after = line.split_once("://").expect("a line with a URL").1;
-    after.split(' ').next().unwrap_or(after).to_owned()
-}
-
-fn test(steps: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(PATIENCE, steps).await.expect("stuck") });
-}
-
-/// A GET request on a bare socket.
-struct Get(TcpStream);
-
-impl Get {
-    async fn send(address: &str, path: &str, headers: &str) -> Get {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        Get(stream)
-    }
-
-    /// What comes up to and with `end`.
-    async fn until(&mut self, end: &str) -> String {
-        let mut got = Vec::new();
-        while !got.ends_with(end.as_bytes()) {
-            got.push(self.0.read_u8().await.unwrap_or_else(|error| {
-                panic!("{error} after {:?}", String::from_utf8_lossy(&got))
-            }));
-        }
-        String::from_utf8(got).unwrap()
-    }
-}
-
-async fn connect(address: &str, path: &str) -> Socket {
-    connect_async(format!("ws://{address}{path}")).await.unwrap().0
-}
-
-async fn next_text(socket: &mut Socket) -> String {
-    socket.next().await.unwrap().unwrap().into_text().unwrap().to_string()
 }
 
 async fn echoes(address: &str) {
@@ -211,7 +168,7 @@ async fn uploads(address: &str, directory: &Path) {
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(&file).await.unwrap();
-    let mut put = Get(stream);
+    let mut put = Get(BufReader::new(stream));
     assert!(put.until("Thank you.\n").await.contains(" 201 "));
     assert!(std::fs::read(directory.join("a b.bin")).unwrap() == file);
 
@@ -236,7 +193,7 @@ async fn uploads(address: &str, directory: &Path) {
     ] {
         assert!(Get::send(address, path, "").await.until("\r\n").await.contains(status), "{path}");
     }
-    let mut bad = Get(TcpStream::connect(address).await.unwrap());
+    let mut bad = Get(BufReader::new(TcpStream::connect(address).await.unwrap()));
     let head = b"PUT /files/.hidden HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n";
     bad.0.write_all(head).await.unwrap();
     assert!(bad.until("\r\n").await.contains(" 400 "));
@@ -281,9 +238,12 @@ macro_rules! examples {
 }
 
 examples! {
+    broadcast
     chat
     echo
     echo_cpp
+    echo_events
+    epoll_loop
     sse_clock
     upload
 }
