@@ -416,6 +416,28 @@ static void check_drain(lithe_server_t server) {
     CHECK_CODE(LITHE_ERR_SHUTTING_DOWN, lithe_server_begin_drain(server, 0));
 }
 
+/* A client of an event stream is told when to come back, in the time that the host has set. */
+static void check_reconnect(void) {
+    char line[256];
+    int client;
+    lithe_server_t server;
+    lithe_server_config_t config = LITHE_SERVER_CONFIG_INIT;
+    config.reconnect_ms = 500;
+    CHECK_OK(lithe_server_start(&config, &server));
+    lithe_sse_t sse = open_events(server, NULL, &client);
+    CHECK_OK(lithe_server_begin_drain(server, LONG_MS));
+    client_read_until(client, "retry: ", line, sizeof line);
+    client_read_until(client, "\n", line, sizeof line);
+    CHECK(atoi(line) >= 50 && atoi(line) <= 500);
+    lithe_event_t event = next(server, LITHE_EVENT_DRAINED);
+    CHECK(event.handle == server);
+    CHECK_OK(lithe_sse_free(sse));
+    CHECK_OK(lithe_server_free(server));
+    close(client);
+    config.reconnect_ms = -1;
+    CHECK_CODE(LITHE_ERR_BAD_ARGUMENT, lithe_server_start(&config, &server));
+}
+
 /* The ends of connections that are cut by a stop can still be taken. */
 static void check_stop(void) {
     int client;
@@ -451,5 +473,6 @@ int main(void) {
     check_drain(server);
     CHECK_OK(lithe_server_free(server));
     check_stop();
+    check_reconnect();
     return 0;
 }
