@@ -78,6 +78,10 @@ install: dist ## Install the C library: PREFIX=/usr/local, DESTDIR, LIBDIR, INCL
 	    $(FILL) packaging/$$file.in > '$(DESTDIR)$(LIBDIR)/cmake/lithe'/$$file || exit; \
 	done
 	$(INSTALL) -m 644 $(DOCUMENTS) '$(DESTDIR)$(DOCDIR)'
+	$(REFRESH)
+
+# Programs find a shared library where the system does not look by default once it was told.
+REFRESH = @if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
 
 INSTALLED = $(addprefix '$(DESTDIR)$(INCLUDEDIR)'/,$(notdir $(HEADERS))) \
     $(addprefix '$(DESTDIR)$(LIBDIR)'/,liblithe.a $(SHARED_FILE) $(SHARED_NAME) $(SHARED_BUILT)) \
@@ -89,6 +93,7 @@ INSTALLED = $(addprefix '$(DESTDIR)$(INCLUDEDIR)'/,$(notdir $(HEADERS))) \
 uninstall: ## Remove what `make install` has installed with the same settings
 	rm -f $(INSTALLED)
 	@rmdir '$(DESTDIR)$(LIBDIR)/cmake/lithe' '$(DESTDIR)$(DOCDIR)' 2>/dev/null || true
+	$(REFRESH)
 
 .PHONY: size
 size: dist ## Say how large a C program is with the library in it
@@ -97,3 +102,17 @@ size: dist ## Say how large a C program is with the library in it
 	@$(STRIP) -S -o $(BUILT)/stripped.a $(BUILT)/liblithe.a
 	@$(STRIP) -o $(BUILT)/stripped.so $(BUILT)/$(SHARED_BUILT)
 	@cd $(BUILT) && wc -c echo stripped.a stripped.so | sed '$$d'
+
+DEB ?= $(BUILT)/liblithe-dev_$(VERSION)_$(shell dpkg --print-architecture 2>/dev/null).deb
+DEB_STAGE := $(abspath $(BUILT))/deb
+
+.PHONY: deb
+deb: dist ## Build a Debian package of the C library
+	rm -rf '$(DEB_STAGE)'
+	@$(MAKE) --no-print-directory install DESTDIR='$(DEB_STAGE)' PREFIX=/usr \
+	    LIBDIR=/usr/lib/$$(dpkg-architecture -q DEB_HOST_MULTIARCH 2>/dev/null || $(CC) -print-multiarch) \
+	    DOCDIR=/usr/share/doc/liblithe-dev
+	mkdir '$(DEB_STAGE)/DEBIAN'
+	sed -e 's|@VERSION@|$(VERSION)|' -e "s|@ARCHITECTURE@|$$(dpkg --print-architecture)|" \
+	    packaging/control.in > '$(DEB_STAGE)/DEBIAN/control'
+	dpkg-deb --root-owner-group --build '$(DEB_STAGE)' '$(DEB)'

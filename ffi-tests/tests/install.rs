@@ -305,3 +305,26 @@ fn prefix_must_be_absolute() {
     let said = make_fails(&["install", "PREFIX=here"]);
     assert!(said.contains("absolute"), "{said}");
 }
+
+#[test]
+fn debian_package_holds_what_a_program_needs() {
+    let folder = TempDir::with_prefix("lithe-deb-").unwrap();
+    let (deb, root_of_it) = (folder.path().join("lithe.deb"), folder.path().join("root"));
+    make(&["deb", &setting("DEB", &deb)]);
+    output(Command::new("dpkg-deb").arg("--extract").args([&deb, &root_of_it]));
+    let version = output(Command::new("dpkg-deb").arg("--field").arg(&deb).arg("Version"));
+    assert_eq!(version.trim(), VERSION);
+    let packaged = files(&root_of_it);
+    let archive = packaged.iter().find(|file| file.ends_with("/liblithe.a")).expect("an archive");
+    let program = folder.path().join("app");
+    output(
+        Command::new("cc")
+            .arg(root().join("ffi-tests/c/installed.c"))
+            .arg("-I")
+            .arg(root_of_it.join("usr/include"))
+            .arg(root_of_it.join(archive))
+            .args(["-lpthread", "-ldl", "-lm", "-o"])
+            .arg(&program),
+    );
+    serves(&program);
+}
