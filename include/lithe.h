@@ -1316,7 +1316,7 @@ int32_t lithe_request_last_event_id(lithe_request_t request, struct lithe_string
  * in names. Where a header may come several times, go through all with lithe_request_header_at.
  *
  * The value is valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT,
- * NOT_UTF8, NOT_FOUND when the request has no such header.
+ * NOT_UTF8, TOO_LARGE, NOT_FOUND when the request has no such header.
  */
 int32_t lithe_request_header(lithe_request_t request,
                              const char *name,
@@ -1368,9 +1368,9 @@ int32_t lithe_request_free(lithe_request_t request);
  * body, the body is left out.
  *
  * The request stays valid, for its texts, until lithe_request_free. Never blocks. Errors:
- * BAD_HANDLE, BAD_ARGUMENT (status, a malformed header, or one that is for Lithe to set), CLOSED
- * when the client has gone or was told that the answer took too long, WRONG_STATE when the
- * request was answered already.
+ * BAD_HANDLE, BAD_ARGUMENT (status, a malformed header, or one that is for Lithe to set),
+ * TOO_LARGE, CLOSED when the client has gone or was told that the answer took too long,
+ * WRONG_STATE when the request was answered already.
  */
 int32_t lithe_request_respond(lithe_request_t request,
                               int32_t status,
@@ -1383,7 +1383,7 @@ int32_t lithe_request_respond(lithe_request_t request,
  * Answers a request with a status, a content type such as "text/html; charset=utf-8", and a body,
  * both NUL-terminated. `content_type` may be NULL when `body` is empty or NULL.
  *
- * Otherwise it is lithe_request_respond.
+ * Otherwise it is lithe_request_respond. Errors: NOT_UTF8 as well, for the content type.
  */
 int32_t lithe_request_respond_text(lithe_request_t request,
                                    int32_t status,
@@ -1404,8 +1404,8 @@ int32_t lithe_request_respond_text(lithe_request_t request,
  * `options` for the defaults. The request's handle is still to be freed; until then, and until the
  * response is finished, lithe_request_read goes on reading its body. On an error `*response` is 0.
  * Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT (status, a malformed header, or one that is for
- * Lithe to set), CLOSED when the client has gone or was told that the answer took too long,
- * WRONG_STATE when the request was answered already.
+ * Lithe to set), TOO_LARGE, CLOSED when the client has gone or was told that the answer took too
+ * long, WRONG_STATE when the request was answered already.
  */
 int32_t lithe_request_respond_stream(lithe_request_t request,
                                      int32_t status,
@@ -1673,8 +1673,8 @@ int32_t lithe_sse_open(lithe_request_t request,
  * the order in which they were queued.
  *
  * Blocks while the send queue is full, for `timeout_ms` at most. Errors: BAD_HANDLE, BAD_ARGUMENT
- * (such as a line end in the name or id), NOT_UTF8, CLOSED when the client has gone or the stream
- * was closed, TIMEOUT, or FULL when `timeout_ms` is 0.
+ * (such as a line end in the name or id), NOT_UTF8, TOO_LARGE, CLOSED when the client has gone or
+ * the stream was closed, TIMEOUT, or FULL when `timeout_ms` is 0.
  */
 int32_t lithe_sse_send(lithe_sse_t sse, const struct lithe_sse_event_t *event, int32_t timeout_ms);
 
@@ -1722,7 +1722,7 @@ int32_t lithe_sse_free(lithe_sse_t sse);
  * The event goes to `buffer`, which has room for `capacity` bytes; no NUL is added. Its length
  * goes to `*len` even when there is no room for it, and then nothing is written: NULL and 0 ask
  * for the length. On another error `*len` is 0. Never blocks. Errors: BAD_ARGUMENT (such as a line
- * end in the name or id), NOT_UTF8, TOO_SMALL.
+ * end in the name or id), NOT_UTF8, TOO_LARGE, TOO_SMALL.
  */
 int32_t lithe_sse_format(const struct lithe_sse_event_t *event,
                          void *buffer,
@@ -1794,7 +1794,7 @@ int32_t lithe_ws_send_many(const lithe_ws_t *ws,
  * What came of each goes to `results`, an array with `count` places, or NULL: LITHE_OK,
  * LITHE_ERR_FULL, LITHE_ERR_CLOSED or LITHE_ERR_BAD_HANDLE. When the call itself fails nothing
  * goes there, and nothing is sent. Never blocks. Errors: BAD_ARGUMENT (such as a line end in the
- * name or id), NOT_UTF8.
+ * name or id), NOT_UTF8, TOO_LARGE.
  */
 int32_t lithe_sse_send_many(const lithe_sse_t *sse,
                             size_t count,

@@ -140,7 +140,7 @@ pub extern "C" fn lithe_ws_send_many(
 /// What came of each goes to `results`, an array with `count` places, or NULL: LITHE_OK,
 /// LITHE_ERR_FULL, LITHE_ERR_CLOSED or LITHE_ERR_BAD_HANDLE. When the call itself fails nothing
 /// goes there, and nothing is sent. Never blocks. Errors: BAD_ARGUMENT (such as a line end in the
-/// name or id), NOT_UTF8.
+/// name or id), NOT_UTF8, TOO_LARGE.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_sse_send_many(
     sse: *const lithe_sse_t,

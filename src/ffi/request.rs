@@ -377,7 +377,7 @@ pub extern "C" fn lithe_request_last_event_id(
 /// in names. Where a header may come several times, go through all with lithe_request_header_at.
 ///
 /// The value is valid until lithe_request_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT,
-/// NOT_UTF8, NOT_FOUND when the request has no such header.
+/// NOT_UTF8, TOO_LARGE, NOT_FOUND when the request has no such header.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_request_header(
     request: lithe_request_t,

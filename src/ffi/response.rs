@@ -78,9 +78,9 @@ impl From<WriteError> for Error {
 /// body, the body is left out.
 ///
 /// The request stays valid, for its texts, until lithe_request_free. Never blocks. Errors:
-/// BAD_HANDLE, BAD_ARGUMENT (status, a malformed header, or one that is for Lithe to set), CLOSED
-/// when the client has gone or was told that the answer took too long, WRONG_STATE when the
-/// request was answered already.
+/// BAD_HANDLE, BAD_ARGUMENT (status, a malformed header, or one that is for Lithe to set),
+/// TOO_LARGE, CLOSED when the client has gone or was told that the answer took too long,
+/// WRONG_STATE when the request was answered already.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_request_respond(
     request: lithe_request_t,
@@ -99,7 +99,7 @@ pub extern "C" fn lithe_request_respond(
 /// Answers a request with a status, a content type such as "text/html; charset=utf-8", and a body,
 /// both NUL-terminated. `content_type` may be NULL when `body` is empty or NULL.
 ///
-/// Otherwise it is lithe_request_respond.
+/// Otherwise it is lithe_request_respond. Errors: NOT_UTF8 as well, for the content type.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_request_respond_text(
     request: lithe_request_t,
@@ -129,8 +129,8 @@ pub extern "C" fn lithe_request_respond_text(
 /// `options` for the defaults. The request's handle is still to be freed; until then, and until the
 /// response is finished, lithe_request_read goes on reading its body. On an error `*response` is 0.
 /// Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT (status, a malformed header, or one that is for
-/// Lithe to set), CLOSED when the client has gone or was told that the answer took too long,
-/// WRONG_STATE when the request was answered already.
+/// Lithe to set), TOO_LARGE, CLOSED when the client has gone or was told that the answer took too
+/// long, WRONG_STATE when the request was answered already.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_request_respond_stream(
     request: lithe_request_t,

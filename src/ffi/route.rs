@@ -161,7 +161,12 @@ fn dispatch(request: lithe_request_t) -> i32 {
         // The handler may have freed it, or have kept it for later.
         match handle::get::<Request>(request) {
             Ok(kept) if kept.take_kept() => {}
-            Ok(_) => handle::remove::<Request>(request)?.native().abandon(),
+            Ok(_) => {
+                // Another thread may free it just now, which is its business.
+                if let Ok(request) = handle::remove::<Request>(request) {
+                    request.native().abandon();
+                }
+            }
             Err(_) => {}
         }
         Ok(())

@@ -181,8 +181,8 @@ pub extern "C" fn lithe_sse_open(
 /// the order in which they were queued.
 ///
 /// Blocks while the send queue is full, for `timeout_ms` at most. Errors: BAD_HANDLE, BAD_ARGUMENT
-/// (such as a line end in the name or id), NOT_UTF8, CLOSED when the client has gone or the stream
-/// was closed, TIMEOUT, or FULL when `timeout_ms` is 0.
+/// (such as a line end in the name or id), NOT_UTF8, TOO_LARGE, CLOSED when the client has gone or
+/// the stream was closed, TIMEOUT, or FULL when `timeout_ms` is 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_sse_send(
     sse: lithe_sse_t,
@@ -272,7 +272,7 @@ pub extern "C" fn lithe_sse_free(sse: lithe_sse_t) -> i32 {
 /// The event goes to `buffer`, which has room for `capacity` bytes; no NUL is added. Its length
 /// goes to `*len` even when there is no room for it, and then nothing is written: NULL and 0 ask
 /// for the length. On another error `*len` is 0. Never blocks. Errors: BAD_ARGUMENT (such as a line
-/// end in the name or id), NOT_UTF8, TOO_SMALL.
+/// end in the name or id), NOT_UTF8, TOO_LARGE, TOO_SMALL.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_sse_format(
     event: *const lithe_sse_event_t,

@@ -1,0 +1,64 @@
+//! Random sequences of calls from several threads (`c/api_fuzz.c`): every function returns what its
+//! documentation in the header says, in time, and nothing is left over.
+//!
+//! `LITHE_FUZZ_SECONDS` says how long the fuzzer runs as it is, 10 unless set; `LITHE_FUZZ_SEED`
+//! repeats a run.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+
+use lithe_ffi_tests::{Linkage, Program, compile, functions, root, scratch_dir, table};
+
+fn build() -> PathBuf {
+    let source = |name| root().join("ffi-tests/c").join(name);
+    let file = scratch_dir("fuzz").join("every_function.c");
+    fs::write(&file, table()).unwrap();
+    let sources = [source("api_fuzz.c"), source("fuzz_clients.c"), source("check.c"), file];
+    compile("api_fuzz", &sources, Linkage::Static)
+}
+
+fn arguments(seconds: &str) -> Vec<String> {
+    [seconds.to_owned()].into_iter().chain(env::var("LITHE_FUZZ_SEED").ok()).collect()
+}
+
+#[test]
+fn documentation_lists_the_codes_of_every_function() {
+    let all = functions();
+    assert_eq!(all.len(), include_str!("../symbols.txt").lines().count());
+    let errors = |name: &str| {
+        let function = all.iter().find(|function| function.name == name).unwrap();
+        (function.errors.join(" "), function.counts)
+    };
+    assert_eq!(errors("lithe_server_port"), ("BAD_HANDLE".to_owned(), true));
+    assert_eq!(errors("lithe_request_dispatch"), ("BAD_HANDLE".to_owned(), false));
+    assert_eq!(errors("lithe_buffer_create").0, "BAD_ARGUMENT FULL NOT_UTF8 TOO_LARGE");
+    assert_eq!(errors("lithe_ws_send_text"), errors("lithe_ws_send"));
+    assert_eq!(errors("lithe_version"), (String::new(), false));
+}
+
+#[test]
+fn every_function_keeps_its_promises() {
+    let seconds = env::var("LITHE_FUZZ_SECONDS").unwrap_or_else(|_| "10".to_owned());
+    let mut fuzzer = Program::start(&build(), arguments(&seconds));
+    let seed = fuzzer.line();
+    let output = fuzzer.wait();
+    assert!(output.status.success(), "{seed}: {}\n{}", output.status, output.stderr);
+    assert_eq!(output.stderr, "", "{seed}");
+    // A fuzzer that gets nothing but errors would find nothing.
+    assert_eq!(output.stdout.len(), functions().len());
+    for line in output.stdout {
+        let succeeded = line.rsplit(' ').next().unwrap();
+        assert_ne!(succeeded, "0", "{seed}: never with success: {line}");
+    }
+}
+
+#[test]
+fn every_function_keeps_its_promises_in_valgrind() {
+    let mut fuzzer = Program::start_in_valgrind(&build(), arguments("10"));
+    let seed = fuzzer.line();
+    let output = fuzzer.wait();
+    assert!(output.status.success(), "{seed}: {}\n{}", output.status, output.stderr);
+    let own = |line: &&str| !line.starts_with("==");
+    assert_eq!(output.stderr.lines().filter(own).collect::<Vec<_>>(), [""; 0], "{seed}");
+}
