@@ -80,8 +80,10 @@ install: dist ## Install the C library: PREFIX=/usr/local, DESTDIR, LIBDIR, INCL
 	$(INSTALL) -m 644 $(DOCUMENTS) '$(DESTDIR)$(DOCDIR)'
 	$(REFRESH)
 
-# Programs find a shared library where the system does not look by default once it was told.
-REFRESH = @if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
+# The system keeps a list of its shared libraries, which only root can have made anew. Whoever makes
+# it at the same time has seen these files as well.
+REFRESH = @if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then \
+    ldconfig || true; fi
 
 INSTALLED = $(addprefix '$(DESTDIR)$(INCLUDEDIR)'/,$(notdir $(HEADERS))) \
     $(addprefix '$(DESTDIR)$(LIBDIR)'/,liblithe.a $(SHARED_FILE) $(SHARED_NAME) $(SHARED_BUILT)) \
