@@ -54,6 +54,7 @@ programs! {
     signals
     slow_reader
     stats
+    thread_end
     threads
     unanswered
     websocket

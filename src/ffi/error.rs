@@ -154,7 +154,8 @@ fn report(error: Error) -> i32 {
     if error.code == LITHE_ERR_FORKED {
         return error.code;
     }
-    LAST.with_borrow_mut(|last| *last = error.message);
+    // A thread that is ending may keep none any more.
+    let _ = LAST.try_with(|last| *last.borrow_mut() = error.message);
     error.code
 }
 

@@ -12,6 +12,8 @@ use std::task::Waker;
 
 use tokio::runtime::Handle;
 
+use super::lend;
+
 /// So many wake-ups are worth a system call; a worker on another processor can begin with them.
 const ENOUGH: usize = 64;
 
@@ -126,16 +128,20 @@ pub(crate) fn uncork() {
 
 /// Gathers the wake-ups that `f` causes.
 pub(crate) fn gather<R>(f: impl FnOnce() -> R) -> R {
-    let outer = CORK.replace(Some(Cork::new(None)));
+    let outer = replace(Some(Cork::new(None)));
     let result = f();
     put(outer);
     result
 }
 
 fn put(cork: Option<Cork>) {
-    if let Some(before) = CORK.replace(cork) {
+    if let Some(before) = replace(cork) {
         before.pull();
     }
+}
+
+fn replace(cork: Option<Cork>) -> Option<Cork> {
+    lend(&CORK, |kept| std::mem::replace(kept, cork))
 }
 
 /// The task of a connection, to be woken.
@@ -152,7 +158,7 @@ impl Wake {
 
     pub(crate) fn wake(self) {
         let Wake { task, mailbox: Some(mailbox) } = self else { return self.task.wake() };
-        CORK.with_borrow_mut(|cork| match cork {
+        lend(&CORK, |cork| match cork {
             Some(cork) => mailbox.post(task, cork),
             None => task.wake(),
         });

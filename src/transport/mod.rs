@@ -10,6 +10,8 @@ pub(crate) mod cork;
 pub(crate) mod events;
 #[cfg(feature = "server")]
 mod http;
+#[cfg(any(feature = "sse", feature = "ws", feature = "server"))]
+mod local;
 #[cfg(any(feature = "sse", feature = "ws"))]
 mod outbox;
 #[cfg(feature = "sse")]
@@ -22,6 +24,8 @@ mod supervise;
 
 #[cfg(feature = "server")]
 pub(crate) use http::{HttpStream, Watch};
+#[cfg(any(feature = "sse", feature = "ws", feature = "server"))]
+pub(crate) use local::lend;
 #[cfg(any(feature = "sse", feature = "ws"))]
 pub(crate) use outbox::Outbox;
 #[cfg(feature = "ws")]

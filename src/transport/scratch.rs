@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 
+use super::lend;
+
 /// How much one read may take from a socket.
 pub(crate) const READ: usize = 256 * 1024;
 /// How much small writes are gathered into one system call.
@@ -23,7 +25,7 @@ thread_local! {
 /// Lends this thread's read buffer, `READ` bytes long. Its contents are left over from whoever
 /// used it last.
 pub(crate) fn with_input<R>(f: impl FnOnce(&mut [u8]) -> R) -> R {
-    INPUT.with_borrow_mut(|buffer| {
+    lend(&INPUT, |buffer| {
         if buffer.is_empty() {
             buffer.resize(READ, 0);
         }
@@ -33,7 +35,7 @@ pub(crate) fn with_input<R>(f: impl FnOnce(&mut [u8]) -> R) -> R {
 
 /// Lends this thread's write buffer, empty.
 pub(crate) fn with_output<R>(f: impl FnOnce(&mut Vec<u8>) -> R) -> R {
-    OUTPUT.with_borrow_mut(|buffer| {
+    lend(&OUTPUT, |buffer| {
         buffer.clear();
         let result = f(buffer);
         buffer.shrink_to(WRITE);
@@ -44,13 +46,13 @@ pub(crate) fn with_output<R>(f: impl FnOnce(&mut Vec<u8>) -> R) -> R {
 /// An empty buffer, which may have some capacity already.
 #[cfg(feature = "ws")]
 pub(crate) fn take_spare() -> Vec<u8> {
-    SPARE_BUFFERS.with_borrow_mut(|spares| spares.pop().unwrap_or_default())
+    lend(&SPARE_BUFFERS, |spares| spares.pop().unwrap_or_default())
 }
 
 /// Gives a buffer back.
 #[cfg(feature = "ws")]
 pub(crate) fn give_spare(mut buffer: Vec<u8>) {
-    SPARE_BUFFERS.with_borrow_mut(|spares| {
+    lend(&SPARE_BUFFERS, |spares| {
         if spares.len() < SPARES && buffer.capacity() <= SPARE {
             buffer.clear();
             spares.push(buffer);

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 use super::ProtocolError;
+use crate::transport::lend;
 
 /// What a sender takes off the end of a message and a receiver puts back (RFC 7692 §7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
@@ -97,7 +98,7 @@ impl Inflater {
     pub fn inflate(&mut self, payload: &[u8], limit: usize) -> Result<Vec<u8>, ProtocolError> {
         match &mut self.context {
             Some(context) => inflate(context, payload, limit),
-            None => INFLATE.with_borrow_mut(|shared| {
+            None => lend(&INFLATE, |shared| {
                 let shared = shared.get_or_insert_with(|| Decompress::new(false));
                 shared.reset(false);
                 inflate(shared, payload, limit)
@@ -197,7 +198,7 @@ impl Deflater {
 
 /// Compresses a message that refers to no other; `None` when it would not get smaller.
 pub(crate) fn deflate_alone(key: Key, payload: &[u8]) -> Option<Vec<u8>> {
-    let deflated = DEFLATE.with_borrow_mut(|shared| {
+    let deflated = lend(&DEFLATE, |shared| {
         let index = shared.iter().position(|(used, _)| *used == key).unwrap_or_else(|| {
             shared.push((key, compress(key)));
             shared.len() - 1
