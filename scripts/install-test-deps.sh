@@ -30,6 +30,7 @@ need g++ g++
 need clang clang
 need cmake cmake
 need pkg-config pkg-config pkgconf
+need python3 python3
 
 [ -n "$missing" ] || exit 0
 

@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use crate::client::{Get, Socket, address, connect, connect_narrow, connect_tcp, next_text, test};
 use crate::{Run, start};
 
-async fn close(mut socket: Socket) {
+pub async fn close(mut socket: Socket) {
     socket.close(None).await.unwrap();
     while let Some(Ok(message)) = socket.next().await {
         assert!(message.is_close());
@@ -20,7 +20,7 @@ async fn close(mut socket: Socket) {
 }
 
 /// Has the program close a client that reads nothing, while another is served.
-async fn flood(address: &str) {
+pub async fn flood(address: &str) {
     let url = format!("ws://{address}/");
     let (mut slow, _) = client_async(url, connect_narrow(address).await).await.unwrap();
     let mut other = connect(address, "/").await;

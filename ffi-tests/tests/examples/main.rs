@@ -1,7 +1,9 @@
-//! The examples in C and C++ do what they are meant to show, as they are and under valgrind.
+//! The examples do what they are meant to show: those in C and C++ as they are and under valgrind,
+//! those in Python with the shared library.
 
 mod client;
 mod events;
+mod python;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -89,7 +91,10 @@ async fn tick(stream: &mut Get) -> u64 {
 }
 
 fn sse_clock(run: Run) {
-    let mut program = start("sse_clock", run);
+    ticks(start("sse_clock", run));
+}
+
+fn ticks(mut program: Program) {
     let address = address(&program.line());
     test(async {
         assert!(
