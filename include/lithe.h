@@ -34,11 +34,12 @@
  * Text is UTF-8, given as a pointer and a length in bytes. Where the documentation says so the
  * length may be LITHE_CSTR, for text that ends with a NUL; where there is no length, it does.
  *
- * Threads. Every function may be called on any thread, at the same time, with the same handle. A
- * function that blocks says so, and takes a timeout in milliseconds: -1 waits for ever, 0 does not
- * wait at all. Whoever waits is woken with LITHE_ERR_CLOSED when what it waits on is closed. The
- * library runs threads of its own; it calls into the host only where lithe_log_set,
- * lithe_ws_send_owned and lithe_server_route say so, installs no signal handler and prints nothing.
+ * Threads. Every function may be called on any thread, at the same time, with the same handle, but
+ * none in a signal handler. A function that blocks says so, and takes a timeout in milliseconds: -1
+ * waits for ever, 0 does not wait at all. Whoever waits is woken with LITHE_ERR_CLOSED when what it
+ * waits on is closed. The library runs threads of its own; it calls into the host only where
+ * lithe_log_set, lithe_ws_send_owned and lithe_server_route say so, installs no signal handler and
+ * prints nothing.
  *
  * Forks. The library's threads do not exist in a child of fork(). Once a process has started a
  * server or been given any other handle, whoever is forked from it gets LITHE_ERR_FORKED from every
@@ -256,8 +257,8 @@ typedef struct lithe_server_config_t {
      */
     const char *address;
     /**
-     * A directory. Its files answer the requests for them; all others go to the host. Default:
-     * none.
+     * A directory. Its files answer the requests for them, and an index.html those for where it
+     * is; all others go to the host. Default: none.
      */
     const char *static_dir;
     /**
@@ -517,7 +518,7 @@ typedef struct lithe_event_t {
     uint64_t handle;
     /**
      * The host's own number for it: `user_data` of the options that it was accepted or opened
-     * with; of LITHE_EVENT_REQUEST, that of the request's route.
+     * with; of LITHE_EVENT_REQUEST, that of the request's route. It has room for a pointer.
      */
     uint64_t user_data;
     /**
@@ -901,7 +902,8 @@ typedef uint64_t lithe_options_t;
 #define LITHE_BINARY 2
 
 /**
- * A request has come in: `handle` is a lithe_request_t, which the host answers and frees.
+ * A request has come in: `handle` is a lithe_request_t, which the host answers and frees, or hands
+ * to lithe_request_dispatch.
  */
 #define LITHE_EVENT_REQUEST 1
 
@@ -916,7 +918,8 @@ typedef uint64_t lithe_options_t;
 #define LITHE_EVENT_MESSAGE 3
 
 /**
- * There is room again: a send was told FULL, and since then the send queue has fallen to half.
+ * There is room again: a send, be it one to many, was told FULL, and since then the send queue has
+ * fallen to half.
  */
 #define LITHE_EVENT_WRITABLE 4
 
@@ -925,12 +928,16 @@ typedef uint64_t lithe_options_t;
  * ended it. Of a WebSocket `code` is the close code, `clean` is 1 when both sides have said that
  * they close, and `message` is the reason (see lithe_ws_close_info_t); of an event stream `clean`
  * is 1 when the server has ended it, 0 when the client has gone; of a response it is 1 when it was
- * finished and all of it has left the send queue, else 0. The handle is still to be freed.
+ * finished and all of it has left the send queue, else 0.
+ *
+ * The handle is still to be freed, by the function for its kind, which the host knows by
+ * `user_data`.
  */
 #define LITHE_EVENT_CLOSED 5
 
 /**
- * A drain that lithe_server_begin_drain has begun is over: `handle` is the lithe_server_t.
+ * A drain that lithe_server_begin_drain has begun is over: `handle` is the lithe_server_t. It comes
+ * behind the LITHE_EVENT_CLOSED of the connections.
  */
 #define LITHE_EVENT_DRAINED 6
 
@@ -1118,7 +1125,7 @@ int32_t lithe_server_drain(lithe_server_t server,
  * Begins what lithe_server_drain does, and returns at once: the end of it is the event
  * LITHE_EVENT_DRAINED of lithe_server_wait, after which lithe_server_drain returns the report
  * without waiting, and stops the server. For a program with one thread, which has to take the
- * events of the connections meanwhile.
+ * events of the connections meanwhile. Called again it can only bring the end nearer.
  *
  * Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, SHUTTING_DOWN when the server is stopped already.
  */

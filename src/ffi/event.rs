@@ -14,21 +14,27 @@ use crate::transport::events::{Event, Tag};
 /// What has happened: LITHE_EVENT_REQUEST and so on.
 pub type lithe_event_kind = i32;
 
-/// A request has come in: `handle` is a lithe_request_t, which the host answers and frees.
+/// A request has come in: `handle` is a lithe_request_t, which the host answers and frees, or hands
+/// to lithe_request_dispatch.
 pub const LITHE_EVENT_REQUEST: lithe_event_kind = 1;
 /// A WebSocket has finished its handshake: `handle` is the lithe_ws_t, as in the events below.
 pub const LITHE_EVENT_OPEN: lithe_event_kind = 2;
 /// A message has come in: `message`, which belongs to the host.
 pub const LITHE_EVENT_MESSAGE: lithe_event_kind = 3;
-/// There is room again: a send was told FULL, and since then the send queue has fallen to half.
+/// There is room again: a send, be it one to many, was told FULL, and since then the send queue has
+/// fallen to half.
 pub const LITHE_EVENT_WRITABLE: lithe_event_kind = 4;
 /// A WebSocket, event stream or streamed response has ended: its last event, whichever side has
 /// ended it. Of a WebSocket `code` is the close code, `clean` is 1 when both sides have said that
 /// they close, and `message` is the reason (see lithe_ws_close_info_t); of an event stream `clean`
 /// is 1 when the server has ended it, 0 when the client has gone; of a response it is 1 when it was
-/// finished and all of it has left the send queue, else 0. The handle is still to be freed.
+/// finished and all of it has left the send queue, else 0.
+///
+/// The handle is still to be freed, by the function for its kind, which the host knows by
+/// `user_data`.
 pub const LITHE_EVENT_CLOSED: lithe_event_kind = 5;
-/// A drain that lithe_server_begin_drain has begun is over: `handle` is the lithe_server_t.
+/// A drain that lithe_server_begin_drain has begun is over: `handle` is the lithe_server_t. It comes
+/// behind the LITHE_EVENT_CLOSED of the connections.
 pub const LITHE_EVENT_DRAINED: lithe_event_kind = 6;
 /// The body of a request that lithe_request_watch was called for can be read on: a
 /// lithe_request_read was told TIMEOUT, and since then more has come, or the end, or an error,
@@ -49,7 +55,7 @@ pub struct lithe_event_t {
     /// What it has happened to, a handle of the kind that the kind of event says.
     pub handle: u64,
     /// The host's own number for it: `user_data` of the options that it was accepted or opened
-    /// with; of LITHE_EVENT_REQUEST, that of the request's route.
+    /// with; of LITHE_EVENT_REQUEST, that of the request's route. It has room for a pointer.
     pub user_data: u64,
     /// Of LITHE_EVENT_MESSAGE: the message. Of LITHE_EVENT_CLOSED: the reason, as text. Else empty.
     pub message: lithe_message_t,

@@ -34,8 +34,8 @@ pub struct lithe_server_config_t {
     /// Where to listen, "host:port". Port 0 lets the system choose one (see lithe_server_port);
     /// "[::]:80" listens on all addresses. Default: "127.0.0.1:0".
     pub address: *const c_char,
-    /// A directory. Its files answer the requests for them; all others go to the host. Default:
-    /// none.
+    /// A directory. Its files answer the requests for them, and an index.html those for where it
+    /// is; all others go to the host. Default: none.
     pub static_dir: *const c_char,
     /// A PEM file with the certificate chain for TLS, together with tls_key_file. Default: no TLS.
     pub tls_cert_file: *const c_char,
@@ -411,7 +411,7 @@ pub extern "C" fn lithe_server_drain(
 /// Begins what lithe_server_drain does, and returns at once: the end of it is the event
 /// LITHE_EVENT_DRAINED of lithe_server_wait, after which lithe_server_drain returns the report
 /// without waiting, and stops the server. For a program with one thread, which has to take the
-/// events of the connections meanwhile.
+/// events of the connections meanwhile. Called again it can only bring the end nearer.
 ///
 /// Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, SHUTTING_DOWN when the server is stopped already.
 #[unsafe(no_mangle)]

@@ -308,9 +308,9 @@ async fn upgrade<Fut>(
             if let (Err(_), Some(membership)) = (&failed, &membership) {
                 membership.limit_hit(Limit::HandshakeTimeout);
             }
-            drop(membership);
             tracing::debug!("a WebSocket handshake was not finished");
             shared.lost("the handshake was not finished");
+            drop(membership);
             if let Some(handler) = handler {
                 handler.await;
             }

@@ -6,10 +6,13 @@ use axum::body::Body;
 use axum::http::header::{ACCEPT, RETRY_AFTER};
 use axum::http::{self, StatusCode};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 
+use super::wait::Happening;
 use super::*;
 use crate::server::request::{AnswerError, Content};
 use crate::server::upload::{ReadError, Upload};
+use crate::transport::events::{Batch, Event, Host, Listed, Source, Tag};
 
 const FOREVER: Duration = Duration::MAX;
 const RETRY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
@@ -36,6 +39,16 @@ fn answered(handler: &mut Handler<'_>) -> Response {
     match poll(handler) {
         Poll::Ready(response) => response,
         Poll::Pending => panic!("the request is not answered"),
+    }
+}
+
+/// A connection that ends.
+struct Ending;
+
+impl Source for Ending {
+    fn hand_over(&self, batch: &mut Batch<'_>) -> bool {
+        batch.put(Event::Closed { code: 0, reason: Bytes::new(), clean: true });
+        false
     }
 }
 
@@ -232,4 +245,24 @@ async fn route_may_have_a_deadline_and_a_way_of_its_own() {
     assert!(poll(&mut other).is_pending());
     request.answer_unrouted().unwrap();
     assert_eq!(answered(&mut other).status(), StatusCode::NOT_FOUND);
+}
+
+#[test]
+fn end_of_a_drain_comes_after_the_ends_of_the_connections() {
+    let inbox = Inbox::new(10, FOREVER, RETRY);
+    inbox.drained();
+    for handle in 1..=3 {
+        let tag = Tag { handle, user_data: 0 };
+        inbox.clone().enlist(Listed { source: Arc::new(Ending), tag });
+    }
+    let mut happened = Vec::new();
+    while happened.last() != Some(&None) {
+        let taken = inbox.wait(2, Some(Duration::ZERO), &mut |happening| match happening {
+            Happening::Event(tag, Event::Closed { .. }) => happened.push(Some(tag.handle)),
+            Happening::Drained => happened.push(None),
+            _ => panic!("nothing else has happened"),
+        });
+        assert!((1..=2).contains(&taken.unwrap()));
+    }
+    assert_eq!(happened, [Some(1), Some(2), Some(3), None]);
 }

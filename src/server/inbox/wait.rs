@@ -88,7 +88,9 @@ impl Inbox {
         put: &mut dyn FnMut(Happening),
     ) -> usize {
         let mut left = room;
-        if std::mem::take(&mut state.drained) {
+        // Last, so that a host that ends then has seen the end of every connection.
+        let is_last = state.waiting.is_empty() && state.listed.is_empty();
+        if is_last && std::mem::take(&mut state.drained) {
             put(Happening::Drained);
             left -= 1;
         }
