@@ -28,6 +28,11 @@ need nginx nginx
 need caddy caddy
 need g++ g++
 need clang clang
+# The runtimes of clang's sanitizers are no commands.
+if ! echo 'int main(void) { return 0; }' |
+    clang -fsanitize=address,undefined -x c -o /dev/null - 2>/dev/null; then
+    missing="$missing libclang-rt-dev"
+fi
 need cmake cmake
 need pkg-config pkg-config pkgconf
 need python3 python3

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Once, OnceLock};
 
 /// What warnings a program is compiled with; every one is an error.
-const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
+pub(crate) const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 
 /// What the static library needs of the system, as `pkg-config --static` will say.
-const SYSTEM_LIBRARIES: [&str; 3] = ["-lpthread", "-ldl", "-lm"];
+pub(crate) const SYSTEM_LIBRARIES: [&str; 3] = ["-lpthread", "-ldl", "-lm"];
 
 /// Which language a file is compiled as.
 #[derive(Clone, Copy, Debug)]
@@ -117,10 +117,6 @@ pub fn compile(name: &str, sources: &[PathBuf], linkage: Linkage) -> PathBuf {
     let directory = target_dir().join("ffi-tests");
     std::fs::create_dir_all(&directory).expect("a directory for test programs");
     let program = directory.join(format!("{name}-{linkage:?}").to_lowercase());
-    // Tests that run at the same time may want the same program.
-    static UNIQUE: AtomicUsize = AtomicUsize::new(0);
-    let unique = UNIQUE.fetch_add(1, Ordering::Relaxed);
-    let unfinished = program.with_extension(format!("{}-{unique}", std::process::id()));
     let is_cpp = |source: &PathBuf| source.extension().is_some_and(|name| name == "cpp");
     let mut compiler = if sources.iter().any(is_cpp) {
         Command::new(compiler("CXX", "c++"))
@@ -130,7 +126,7 @@ pub fn compile(name: &str, sources: &[PathBuf], linkage: Linkage) -> PathBuf {
         compiler
     };
     compiler.args(WARNINGS).args(["-O1", "-g", "-pthread", "-I"]);
-    compiler.arg(include_dir()).arg("-o").arg(&unfinished);
+    compiler.arg(include_dir());
     for source in sources {
         compiler.args(["-x", if is_cpp(source) { "c++" } else { "c" }]).arg(source);
     }
@@ -141,9 +137,19 @@ pub fn compile(name: &str, sources: &[PathBuf], linkage: Linkage) -> PathBuf {
             compiler.arg(library.join("liblithe.so")).arg(prefixed("-Wl,-rpath,", library))
         }
     };
-    run(&mut compiler);
-    std::fs::rename(&unfinished, &program).expect("both are in the same directory");
-    program
+    replace(&program, |unfinished| {
+        run(compiler.arg("-o").arg(unfinished));
+    })
+}
+
+/// Makes a file, in place of one that another test may be using, or making, at this time.
+pub(crate) fn replace(file: &Path, make: impl FnOnce(&Path)) -> PathBuf {
+    static UNIQUE: AtomicUsize = AtomicUsize::new(0);
+    let unique = UNIQUE.fetch_add(1, Ordering::Relaxed);
+    let unfinished = file.with_extension(format!("{}-{unique}", std::process::id()));
+    make(&unfinished);
+    std::fs::rename(&unfinished, file).expect("both are in the same directory");
+    file.to_owned()
 }
 
 /// Compiles source text, with that compiler, and does nothing with the result.
@@ -180,7 +186,7 @@ pub fn check_compiles_as(compiler: &str, standard: &str, options: &[&str], sourc
 }
 
 /// Where cargo puts what it builds: a test is in `deps` of a profile's directory there.
-fn target_dir() -> PathBuf {
+pub(crate) fn target_dir() -> PathBuf {
     let test = env::current_exe().expect("the path of this test");
     test.ancestors().nth(3).expect("a test is in <target>/<profile>/deps").to_owned()
 }
@@ -195,7 +201,7 @@ fn prefixed(prefix: &str, path: &Path) -> OsString {
     argument
 }
 
-fn run(command: &mut Command) -> Output {
+pub(crate) fn run(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|error| {
         panic!("{command:?} could not be run: {error}; `make test` installs what is missing")
     });

@@ -8,14 +8,19 @@ use std::env;
 use std::fs;
 use std::path::PathBuf;
 
-use lithe_ffi_tests::{Linkage, Program, compile, functions, root, scratch_dir, table};
+use lithe_ffi_tests::{
+    Linkage, Program, Sanitizer, compile, compile_sanitized, functions, root, scratch_dir, table,
+};
 
-fn build() -> PathBuf {
+fn sources() -> [PathBuf; 4] {
     let source = |name| root().join("ffi-tests/c").join(name);
     let file = scratch_dir("fuzz").join("every_function.c");
     fs::write(&file, table()).unwrap();
-    let sources = [source("api_fuzz.c"), source("fuzz_clients.c"), source("check.c"), file];
-    compile("api_fuzz", &sources, Linkage::Static)
+    [source("api_fuzz.c"), source("fuzz_clients.c"), source("check.c"), file]
+}
+
+fn build() -> PathBuf {
+    compile("api_fuzz", &sources(), Linkage::Static)
 }
 
 fn arguments(seconds: &str) -> Vec<String> {
@@ -37,17 +42,23 @@ fn documentation_lists_the_codes_of_every_function() {
     assert_eq!(errors("lithe_version"), (String::new(), false));
 }
 
-#[test]
-fn every_function_keeps_its_promises() {
-    let seconds = env::var("LITHE_FUZZ_SECONDS").unwrap_or_else(|_| "10".to_owned());
-    let mut fuzzer = Program::start(&build(), arguments(&seconds));
+/// Waits for the fuzzer, which must find nothing, and returns its seed and what else it says.
+fn finish(mut fuzzer: Program) -> (String, Vec<String>) {
     let seed = fuzzer.line();
     let output = fuzzer.wait();
     assert!(output.status.success(), "{seed}: {}\n{}", output.status, output.stderr);
-    assert_eq!(output.stderr, "", "{seed}");
+    let own = |line: &&str| !line.starts_with("==");
+    assert_eq!(output.stderr.lines().filter(own).collect::<Vec<_>>(), [""; 0], "{seed}");
+    (seed, output.stdout)
+}
+
+#[test]
+fn every_function_keeps_its_promises() {
+    let seconds = env::var("LITHE_FUZZ_SECONDS").unwrap_or_else(|_| "10".to_owned());
+    let (seed, stdout) = finish(Program::start(&build(), arguments(&seconds)));
     // A fuzzer that gets nothing but errors would find nothing.
-    assert_eq!(output.stdout.len(), functions().len());
-    for line in output.stdout {
+    assert_eq!(stdout.len(), functions().len());
+    for line in stdout {
         let succeeded = line.rsplit(' ').next().unwrap();
         assert_ne!(succeeded, "0", "{seed}: never with success: {line}");
     }
@@ -55,10 +66,21 @@ fn every_function_keeps_its_promises() {
 
 #[test]
 fn every_function_keeps_its_promises_in_valgrind() {
-    let mut fuzzer = Program::start_in_valgrind(&build(), arguments("10"));
-    let seed = fuzzer.line();
-    let output = fuzzer.wait();
-    assert!(output.status.success(), "{seed}: {}\n{}", output.status, output.stderr);
-    let own = |line: &&str| !line.starts_with("==");
-    assert_eq!(output.stderr.lines().filter(own).collect::<Vec<_>>(), [""; 0], "{seed}");
+    finish(Program::start_in_valgrind(&build(), arguments("10")));
+}
+
+fn sanitized(sanitizer: Sanitizer) {
+    if let Some(fuzzer) = compile_sanitized("api_fuzz", &sources(), sanitizer) {
+        finish(Program::start(&fuzzer, arguments("10")));
+    }
+}
+
+#[test]
+fn every_function_keeps_its_promises_with_address_sanitizer() {
+    sanitized(Sanitizer::Address);
+}
+
+#[test]
+fn every_function_keeps_its_promises_with_thread_sanitizer() {
+    sanitized(Sanitizer::Thread);
 }
