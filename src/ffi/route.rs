@@ -128,9 +128,9 @@ pub extern "C" fn lithe_server_serve(server: lithe_server_t, timeout_ms: i32) ->
 }
 
 /// Calls the handler of a request's route, on the calling thread, and frees the request, unless the
-/// handler has called lithe_request_keep. Answers a
-/// request for which there is no route itself: with 404, or with 405 where its path has routes for
-/// other methods, which its Allow header names; so it does for OPTIONS, with 204.
+/// handler has called lithe_request_keep. Answers a request for which there is no route itself: with
+/// 404, or with 405 where its path has routes for other methods, which its Allow header names; so it
+/// does for OPTIONS, with 204.
 ///
 /// When the handler is NULL, or does not answer, the answer is 503. Blocks for as long as the
 /// handler takes. Errors: BAD_HANDLE.
