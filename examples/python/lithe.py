@@ -98,7 +98,9 @@ class _DrainReport(ctypes.Structure):
 
 
 _library = ctypes.CDLL(
-    os.environ.get("LITHE_LIBRARY") or ctypes.util.find_library("lithe") or "liblithe.so"
+    os.environ.get("LITHE_LIBRARY")
+    or ctypes.util.find_library("lithe")
+    or f"liblithe.so.{ABI_VERSION}"
 )
 _library.lithe_last_error.restype = c_char_p
 if _library.lithe_abi_version() != ABI_VERSION:
@@ -428,11 +430,11 @@ class Server(_Handle):
         events = (_Event * capacity)()
         count = _server_wait(self.handle, events, capacity, _milliseconds(timeout))
         try:
-            return [taken for event in events[:count] if (taken := self._taken(event))]
+            return [taken for event in events[:count] if (taken := self._event(event))]
         finally:
             _event_free(events, count)
 
-    def _taken(self, event: _Event) -> Event | None:
+    def _event(self, event: _Event) -> Event | None:
         source: Any
         if event.kind in (REQUEST, READABLE):
             source = Request(event.handle)
