@@ -40,6 +40,7 @@ macro_rules! programs {
 
 programs! {
     buffers
+    callbacks
     codec
     event_batch
     event_bodies

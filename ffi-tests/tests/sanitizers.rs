@@ -40,6 +40,7 @@ macro_rules! programs {
 
 programs! {
     buffers,
+    callbacks,
     codec,
     downloads "4",
     event_batch,

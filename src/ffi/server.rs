@@ -4,7 +4,8 @@ use std::ffi::{CString, c_char};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::ptr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::convert::{
@@ -136,7 +137,8 @@ const RECONNECT: Duration = Duration::from_secs(10);
 
 /// What a handle names.
 pub(super) struct Server {
-    native: RwLock<Option<native::Server>>,
+    native: native::Server,
+    is_stopped: AtomicBool,
     pub(super) inbox: Arc<Inbox>,
     address: SocketAddr,
     address_text: CString,
@@ -182,7 +184,8 @@ impl Server {
         let native = builder.router(inbox.router(static_dir)).start()?;
         let address = native.local_addr();
         Ok(Server {
-            native: RwLock::new(Some(native)),
+            native,
+            is_stopped: AtomicBool::new(false),
             inbox,
             address,
             address_text: CString::new(address.to_string()).unwrap_or_default(),
@@ -197,36 +200,34 @@ impl Server {
         })
     }
 
-    /// Asks the server itself something, unless it is stopped.
-    pub(super) fn with_native<R>(&self, f: impl FnOnce(&native::Server) -> R) -> Result<R, Error> {
-        let native = self.native.read().unwrap_or_else(PoisonError::into_inner);
-        native.as_ref().map(f).ok_or_else(stopped)
+    /// The server itself, unless it is stopped.
+    pub(super) fn native(&self) -> Result<&native::Server, Error> {
+        if self.is_stopped.load(Ordering::Acquire) { Err(stopped()) } else { Ok(&self.native) }
     }
 
     fn drain(&self, timeout: Duration) -> Result<DrainReport, Error> {
-        let native = self.native.read().unwrap_or_else(PoisonError::into_inner);
-        let report = native.as_ref().ok_or_else(stopped)?.drain_blocking(timeout);
-        drop(native);
+        let report = self.native()?.drain_blocking(timeout);
         self.stop();
         Ok(report)
     }
 
     /// Drains in the background; the end of it is an event.
     fn begin_drain(&self, timeout: Duration) -> Result<(), Error> {
-        let native = self.native.read().unwrap_or_else(PoisonError::into_inner);
         let inbox = self.inbox.clone();
-        native.as_ref().ok_or_else(stopped)?.begin_drain(timeout, move || inbox.drained());
+        self.native()?.begin_drain(timeout, move || inbox.drained());
         Ok(())
     }
 
+    /// Holds no lock while threads end: callbacks of the host that run on them may ask the server
+    /// something.
     fn stop(&self) {
         self.inbox.close();
-        // Ends a drain that is going on in another thread.
-        if let Some(native) = &*self.native.read().unwrap_or_else(PoisonError::into_inner) {
-            native.drain_blocking(Duration::ZERO);
+        if !self.is_stopped.load(Ordering::Acquire) {
+            // Ends a drain that is going on in another thread.
+            self.native.drain_blocking(Duration::ZERO);
         }
-        let mut native = self.native.write().unwrap_or_else(PoisonError::into_inner);
-        drop(native.take());
+        self.is_stopped.store(true, Ordering::Release);
+        self.native.stop();
         // Every connection has said by now that it has ended.
         self.inbox.finish();
     }

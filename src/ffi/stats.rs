@@ -113,7 +113,7 @@ pub extern "C" fn lithe_server_stats(
             return Err(bad_argument("the place for the result is NULL"));
         }
         let server = handle::get::<Server>(server)?;
-        let metrics = server.with_native(crate::server::Server::metrics)?;
+        let metrics = server.native()?.metrics();
         versioned_out(stats, lithe_server_stats_t::new(&metrics, server.inbox.waiting()))
     })
 }
@@ -129,7 +129,7 @@ pub extern "C" fn lithe_server_metrics(server: lithe_server_t, text: *mut lithe_
     boundary(|| {
         let out = Out::new(text, lithe_message_t::EMPTY)?;
         let server = handle::get::<Server>(server)?;
-        let text = server.with_native(crate::server::Server::metrics_text)?;
+        let text = server.native()?.metrics_text();
         out.put(lithe_message_t::new(text.into()));
         Ok(())
     })

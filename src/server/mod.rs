@@ -178,12 +178,19 @@ impl Server {
             over();
         });
     }
+
+    /// Does what dropping the server does, while others may be using it.
+    #[cfg(feature = "ffi")]
+    pub(crate) fn stop(&self) {
+        self.shared.shutdown.stop_accepting();
+        worker::stop(&self.workers);
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.shutdown.stop_accepting();
-        worker::stop(&mut self.workers);
+        worker::stop(&self.workers);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The threads of a server, each with a runtime of its own.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) struct Worker {
     pub(super) handle: Handle,
     stop: Arc<Stop>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Default)]
@@ -45,7 +45,7 @@ pub(super) fn start(count: usize) -> Result<Vec<Worker>, Error> {
         match Worker::start(index) {
             Ok(worker) => workers.push(worker),
             Err(source) => {
-                stop(&mut workers);
+                stop(&workers);
                 return Err(Error::Worker { source });
             }
         }
@@ -54,14 +54,16 @@ pub(super) fn start(count: usize) -> Result<Vec<Worker>, Error> {
 }
 
 /// Stops the workers: whatever runs on them is dropped. Waits for their threads to end, except for
-/// the one that this is called on.
-pub(super) fn stop(workers: &mut [Worker]) {
-    for worker in workers.iter() {
+/// the one that this is called on, whoever has stopped them.
+pub(super) fn stop(workers: &[Worker]) {
+    for worker in workers {
         worker.stop.ask();
     }
     for worker in workers {
-        let thread = worker.thread.take();
-        if let Some(thread) = thread.filter(|t| t.thread().id() != std::thread::current().id()) {
+        let mut thread = worker.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) =
+            thread.take().filter(|t| t.thread().id() != std::thread::current().id())
+        {
             // A worker does not panic: tasks catch what is thrown in them.
             let _ = thread.join();
         }
@@ -77,7 +79,7 @@ impl Worker {
         let thread = std::thread::Builder::new()
             .name(format!("lithe-{index}"))
             .spawn(move || run(runtime, &asked))?;
-        Ok(Worker { handle, stop, thread: Some(thread) })
+        Ok(Worker { handle, stop, thread: Mutex::new(Some(thread)) })
     }
 }
 
