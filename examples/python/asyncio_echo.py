@@ -16,12 +16,12 @@ import lithe
 
 
 def answer(request: lithe.Request) -> None:
-    with request:
-        if not request.is_websocket:
-            request.respond(426, "Only WebSockets here.\n")
-            return
-        with suppress(lithe.Closed):
+    # An error is for a client that has gone, or a page of others, which was refused.
+    with request, suppress(lithe.Error):
+        if request.is_websocket:
             request.accept_websocket(events=1)
+        else:
+            request.respond(426, "Only WebSockets here.\n")
 
 
 def echo(ws: lithe.WebSocket, message: lithe.Message) -> None:
@@ -41,6 +41,7 @@ def take(server: lithe.Server, drained: asyncio.Event) -> None:
             echo(event.source, event.message)
         elif event.kind == lithe.CLOSED:
             print(f"a client has left with {event.code}", flush=True)
+            event.source.free()
         elif event.kind == lithe.DRAINED:
             drained.set()
 

@@ -18,17 +18,17 @@ def echo(ws: lithe.WebSocket) -> None:
 
 
 def answer(request: lithe.Request) -> None:
-    if not request.is_websocket:
-        request.respond(426, "Only WebSockets here.\n")
-        return
-    with suppress(lithe.Closed):
-        Thread(target=echo, args=[request.accept_websocket()]).start()
+    # An error is for a client that has gone, or a page of others, which was refused.
+    with request, suppress(lithe.Error):
+        if request.is_websocket:
+            Thread(target=echo, args=[request.accept_websocket()]).start()
+        else:
+            request.respond(426, "Only WebSockets here.\n")
 
 
 def serve(server: lithe.Server) -> None:
     for request in server:
-        with request:
-            answer(request)
+        answer(request)
 
 
 def main() -> None:

@@ -375,8 +375,8 @@ class Request(_Handle):
 
 
 class Event(NamedTuple):
-    """Something that has happened. Its `source` is a Request, WebSocket, EventStream or Server; a
-    WebSocket or EventStream is freed already in its last event, which is CLOSED."""
+    """Something that has happened. Its `source` is a Request, WebSocket, EventStream or Server. A
+    WebSocket or EventStream is still to be freed after its last event, which is CLOSED."""
 
     kind: int
     source: Any
@@ -445,8 +445,6 @@ class Server(_Handle):
             if source is None:
                 return None  # Freed by another thread.
             source.handle = event.handle
-        if event.kind == CLOSED:
-            source.free()
         message = _taken(event.message) if event.message.data else ""
         return Event(event.kind, source, message, event.code, bool(event.clean))
 

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
-use futures_util::StreamExt as _;
+use futures_util::{SinkExt as _, StreamExt as _};
 use lithe_ffi_tests::{Program, library, root};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::client::{address, connect, test};
+use crate::client::{Get, address, connect, test};
 use crate::events::flood;
 
 fn start(script: &Path, argument: impl Into<OsString>) -> Program {
@@ -38,6 +38,26 @@ fn example(name: &str) -> Program {
     start(&root().join("examples/python").join(name).with_extension("py"), "0")
 }
 
+/// Clients that leave at once, so that their last messages and their ends come in one batch.
+async fn hasty_clients(address: &str, count: usize) {
+    for _ in 0..count {
+        let mut socket = connect(address, "/").await;
+        for _ in 0..10 {
+            socket.feed(Message::text("bye")).await.unwrap();
+        }
+        socket.close(None).await.unwrap();
+        while let Some(Ok(_)) = socket.next().await {}
+    }
+}
+
+/// A page of others is refused, and nothing else comes of it.
+async fn foreign_page(address: &str) {
+    let handshake = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: https://other.example\r\n";
+    let status = Get::send(address, "/", handshake).await.until("\r\n").await;
+    assert!(status.contains(" 403 "), "{status}");
+}
+
 /// Has a program part from a client.
 async fn part(program: &Program, address: &str) {
     let mut socket = connect(address, "/").await;
@@ -59,6 +79,7 @@ fn threads_echo() {
     let mut program = example("echo");
     let address = address(&program.line());
     test(async {
+        foreign_page(&address).await;
         crate::echoes(&address).await;
         part(&program, &address).await;
     });
@@ -71,7 +92,9 @@ fn asyncio_echoes() {
     let mut program = example("asyncio_echo");
     let address = address(&program.line());
     test(async {
+        foreign_page(&address).await;
         crate::echoes(&address).await;
+        hasty_clients(&address, 20).await;
         flood(&address).await;
         part(&program, &address).await;
     });
@@ -83,7 +106,7 @@ fn asyncio_echoes() {
             None => break line,
         }
     };
-    let expected = [("1001", 1), ("1005", 3), ("1013", 1)];
+    let expected = [("1001", 1), ("1005", 23), ("1013", 1)];
     assert_eq!(left, expected.map(|(code, count)| (code.to_owned(), count)).into());
     assert!(last.contains("closed kindly, 0 cut"), "{last}");
     program.finish();
