@@ -9,7 +9,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use lithe_ffi_tests::{
-    Linkage, Program, Sanitizer, compile, compile_sanitized, functions, root, scratch_dir, table,
+    Function, Linkage, Program, Sanitizer, compile, compile_sanitized, functions, root,
+    scratch_dir, table,
 };
 
 fn sources() -> [PathBuf; 4] {
@@ -40,6 +41,33 @@ fn documentation_lists_the_codes_of_every_function() {
     assert_eq!(errors("lithe_buffer_create").0, "BAD_ARGUMENT FULL NOT_UTF8 TOO_LARGE");
     assert_eq!(errors("lithe_ws_send_text"), errors("lithe_ws_send"));
     assert_eq!(errors("lithe_version"), (String::new(), false));
+}
+
+/// A program that calls every function there is with nothing.
+fn build_nothing() -> PathBuf {
+    let calls = functions().into_iter().map(|Function { name, .. }| format!("(function){name},\n"));
+    let calls = format!(
+        "#include <lithe.h>\n\
+        typedef void (*function)(void);\n\
+        extern const function every_call[];\n\
+        const function every_call[] = {{\n{}NULL\n}};\n",
+        calls.collect::<String>()
+    );
+    let file = scratch_dir("nothing").join("every_call.c");
+    fs::write(&file, calls).unwrap();
+    let [_, _, check, table] = sources();
+    let program = root().join("ffi-tests/c/nothing.c");
+    compile("nothing", &[program, check, table, file], Linkage::Static)
+}
+
+#[test]
+fn every_function_refuses_to_do_something_with_nothing() {
+    Program::start(&build_nothing(), [""; 0]).finish();
+}
+
+#[test]
+fn nothing_passes_in_valgrind() {
+    Program::start_in_valgrind(&build_nothing(), [""; 0]).finish();
 }
 
 /// Waits for the fuzzer, which must find nothing, and returns its seed and what else it says.

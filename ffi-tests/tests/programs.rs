@@ -89,6 +89,16 @@ fn forks_pass_in_valgrind() {
 }
 
 #[test]
+fn handles_that_sixteen_threads_use_end_well() {
+    plain("hammer");
+}
+
+#[test]
+fn hammer_passes_in_valgrind() {
+    Program::start_in_valgrind(&build("hammer", Linkage::Static), ["3"]).finish();
+}
+
+#[test]
 fn large_uploads_pass() {
     plain("uploads");
 }

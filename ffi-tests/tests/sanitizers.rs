@@ -47,6 +47,7 @@ programs! {
     event_bodies,
     events,
     format,
+    hammer "3",
     log,
     misuse,
     options,
@@ -66,7 +67,8 @@ programs! {
 
 /// No part of the others, run in other ways, or children of a fork, which ThreadSanitizer does not
 /// follow.
-const OTHERS: [&str; 6] = ["api_fuzz", "check", "configured", "fork", "fuzz_clients", "installed"];
+const OTHERS: [&str; 7] =
+    ["api_fuzz", "check", "configured", "fork", "fuzz_clients", "installed", "nothing"];
 
 #[test]
 fn every_program_is_on_the_list() {
