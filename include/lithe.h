@@ -493,6 +493,11 @@ typedef struct lithe_server_stats_t {
 typedef int32_t lithe_event_kind;
 
 /**
+ * What a handle names: LITHE_HANDLE_REQUEST and so on.
+ */
+typedef int32_t lithe_handle_kind;
+
+/**
  * Something that has happened.
  */
 typedef struct lithe_event_t {
@@ -509,11 +514,11 @@ typedef struct lithe_event_t {
      */
     int32_t clean;
     /**
-     * 0.
+     * What kind of handle `handle` is: LITHE_HANDLE_WS and so on.
      */
-    int32_t reserved;
+    lithe_handle_kind handle_kind;
     /**
-     * What it has happened to, a handle of the kind that the kind of event says.
+     * What it has happened to.
      */
     uint64_t handle;
     /**
@@ -930,8 +935,7 @@ typedef uint64_t lithe_options_t;
  * is 1 when the server has ended it, 0 when the client has gone; of a response it is 1 when it was
  * finished and all of it has left the send queue, else 0.
  *
- * The handle is still to be freed, by the function for its kind, which the host knows by
- * `user_data`.
+ * The handle is still to be freed, by the function for its `handle_kind`.
  */
 #define LITHE_EVENT_CLOSED 5
 
@@ -947,6 +951,31 @@ typedef uint64_t lithe_options_t;
  * which the next one returns. `handle` is the lithe_request_t.
  */
 #define LITHE_EVENT_READABLE 7
+
+/**
+ * A lithe_server_t.
+ */
+#define LITHE_HANDLE_SERVER 1
+
+/**
+ * A lithe_request_t.
+ */
+#define LITHE_HANDLE_REQUEST 2
+
+/**
+ * A lithe_ws_t.
+ */
+#define LITHE_HANDLE_WS 3
+
+/**
+ * A lithe_sse_t.
+ */
+#define LITHE_HANDLE_SSE 4
+
+/**
+ * A lithe_response_t.
+ */
+#define LITHE_HANDLE_RESPONSE 6
 
 /**
  * Messages are not compressed. The default: compression costs time, and secrets beside text that
@@ -1766,6 +1795,16 @@ int32_t lithe_buffer_create(lithe_message_kind kind,
                             const void *data,
                             size_t len,
                             lithe_buffer_t *buffer);
+
+/**
+ * Makes a buffer of a message as it was received, and does not copy it: for a host that passes on to
+ * many what one has said. The message is left to the host, which still frees it.
+ *
+ * On an error `*buffer` is 0. Never blocks. Errors: BAD_ARGUMENT for a struct that is empty,
+ * NOT_UTF8.
+ */
+int32_t lithe_buffer_from_message(const struct lithe_message_t *message,
+                                  lithe_buffer_t *buffer);
 
 /**
  * Ends a buffer's handle. The message itself lives on in the send queues that hold it. Never

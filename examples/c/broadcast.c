@@ -104,7 +104,7 @@ static void broadcast(const lithe_message_t *message) {
     static int32_t results[MAX_CLIENTS];
     lithe_buffer_t buffer;
     lithe_sse_event_t event = LITHE_SSE_EVENT_INIT;
-    if (lithe_buffer_create(message->kind, message->data, message->len, &buffer) == LITHE_OK) {
+    if (lithe_buffer_from_message(message, &buffer) == LITHE_OK) {
         lithe_ws_send_many(talkers.handles, talkers.count, buffer, results);
         lithe_buffer_free(buffer);
         for (size_t i = 0; i < talkers.count; i++) {

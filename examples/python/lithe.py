@@ -69,7 +69,7 @@ class _Event(ctypes.Structure):
         ("kind", c_int32),
         ("code", c_int32),
         ("clean", c_int32),
-        ("reserved", c_int32),
+        ("handle_kind", c_int32),
         ("handle", c_uint64),
         ("user_data", c_uint64),
         ("message", _Message),

@@ -903,6 +903,16 @@ OP(lithe_buffer_create) {
     return code;
 }
 
+OP(lithe_buffer_from_message) {
+    lithe_buffer_t buffer = 0;
+    if (percent(R, 2)) {
+        return lithe_buffer_from_message(&f->message, NULL);
+    }
+    int64_t code = lithe_buffer_from_message(or_null(f, &f->message), &buffer);
+    published(f, code, BUFFER, buffer);
+    return code;
+}
+
 OP(lithe_buffer_free) {
     return lithe_buffer_free(of(f, BUFFER));
 }
@@ -1143,6 +1153,7 @@ static const struct op ops[] = {
     CALL(lithe_sse_format, 20),
     CALL(lithe_ws_send_owned, 40),
     CALL(lithe_buffer_create, 20),
+    CALL(lithe_buffer_from_message, 10),
     CALL(lithe_buffer_free, 10),
     CALL(lithe_ws_send_buffer, 40),
     CALL(lithe_ws_send_many, 40),

@@ -68,6 +68,30 @@ static void check_many(lithe_server_t server) {
     CHECK_OK(lithe_buffer_free(binary));
 }
 
+/* What one has said is passed on to many without a copy. */
+static void check_passing_on(lithe_server_t server) {
+    int clients[2];
+    lithe_message_t message;
+    lithe_buffer_t buffer;
+    lithe_ws_t all[2] = { open_websocket(server, NULL, &clients[0]),
+                          open_websocket(server, NULL, &clients[1]) };
+    client_send_frame(clients[0], 0x81, "to all", 6);
+    CHECK_OK(lithe_ws_receive(all[0], &message, LONG_MS));
+    CHECK_OK(lithe_buffer_from_message(&message, &buffer));
+    lithe_message_free(&message);
+    CHECK_CODE(2, lithe_ws_send_many(all, 2, buffer, NULL));
+    CHECK_OK(lithe_buffer_free(buffer));
+    CHECK_CODE(LITHE_ERR_BAD_ARGUMENT, lithe_buffer_from_message(&message, &buffer));
+    CHECK(buffer == 0);
+    CHECK_CODE(LITHE_ERR_BAD_ARGUMENT, lithe_buffer_from_message(NULL, &buffer));
+    CHECK_CODE(LITHE_ERR_BAD_ARGUMENT, lithe_buffer_from_message(&message, NULL));
+    for (int i = 0; i < 2; i++) {
+        check_frame(clients[i], 0x81, "to all", 6);
+        CHECK_OK(lithe_ws_free(all[i]));
+        close(clients[i]);
+    }
+}
+
 static void check_results(lithe_server_t server) {
     int clients[3];
     lithe_buffer_t buffer, none;
@@ -190,6 +214,7 @@ static void check_events(lithe_server_t server) {
 int main(void) {
     lithe_server_t server = start();
     check_many(server);
+    check_passing_on(server);
     check_results(server);
     check_compression(server);
     check_events(server);

@@ -40,10 +40,12 @@ static lithe_ws_t open_ws(lithe_server_t server, const lithe_ws_options_t *optio
     client_handshake(*client, "/", "");
     lithe_event_t event = next(server, LITHE_EVENT_REQUEST);
     CHECK(event.user_data == 0 && event.message.data == NULL);
+    CHECK(event.handle_kind == LITHE_HANDLE_REQUEST);
     CHECK_OK(lithe_ws_accept(event.handle, options, &ws));
     CHECK_OK(lithe_request_free(event.handle));
     event = next(server, LITHE_EVENT_OPEN);
     CHECK(event.handle == ws && event.user_data == options->user_data);
+    CHECK(event.handle_kind == LITHE_HANDLE_WS);
     client_read_until(*client, "\r\n\r\n", head, sizeof head);
     return ws;
 }
@@ -203,6 +205,7 @@ static void check_event_stream(lithe_server_t server) {
         client_read(client, byte, sizeof byte);
     }
     CHECK(event.kind == LITHE_EVENT_WRITABLE && event.handle == sse && event.user_data == 2);
+    CHECK(event.handle_kind == LITHE_HANDLE_SSE);
     CHECK_OK(lithe_sse_send_text(sse, NULL, data, 0));
     client_reset(client);
     event = next(server, LITHE_EVENT_CLOSED);
@@ -408,7 +411,7 @@ static void check_drain(lithe_server_t server) {
     CHECK_OK(lithe_ws_free(ws));
     close(client);
     event = next(server, LITHE_EVENT_DRAINED);
-    CHECK(event.handle == server);
+    CHECK(event.handle == server && event.handle_kind == LITHE_HANDLE_SERVER);
     lithe_drain_report_t report = LITHE_DRAIN_REPORT_INIT;
     CHECK_OK(lithe_server_drain(server, 0, &report));
     CHECK(report.drained >= 1 && report.cut == 0);

@@ -109,8 +109,13 @@ static void check_configuration(void) {
     config.max_connections = 0;
 
     config.address = "nowhere";
-    CHECK_CODE(LITHE_ERR_IO, lithe_server_start(&config, &server));
+    CHECK_CODE(LITHE_ERR_BAD_ARGUMENT, lithe_server_start(&config, &server));
     CHECK(strstr(lithe_last_error(), "nowhere") != NULL);
+    config.address = "127.0.0.1:99999";
+    CHECK_CODE(LITHE_ERR_BAD_ARGUMENT, lithe_server_start(&config, &server));
+    /* An address of a network for documentation, which no machine has. */
+    config.address = "192.0.2.1:0";
+    CHECK_CODE(LITHE_ERR_IO, lithe_server_start(&config, &server));
     config.address = "\xff:80";
     CHECK_CODE(LITHE_ERR_NOT_UTF8, lithe_server_start(&config, &server));
     config.address = NULL;

@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use super::convert::{Out, Timeout, array_in, bad_argument, bytes_in, utf8, versioned_in};
 use super::error::{Error, boundary, counting};
 use super::handle::{self, Kind, Object, Table};
-use super::message::{LITHE_BINARY, LITHE_TEXT, lithe_message_kind};
+use super::message::{self, LITHE_BINARY, LITHE_TEXT, lithe_message_kind, lithe_message_t};
 use super::sse::{self, EventStream, lithe_sse_event_t, lithe_sse_t};
 use super::ws::{self, WebSocket, lithe_ws_t};
 use crate::transport::cork;
@@ -79,6 +79,23 @@ pub extern "C" fn lithe_buffer_create(
         let out = Out::new(buffer, 0)?;
         let message = message_in(kind, bytes_in(data, len)?)?;
         out.put(handle::insert(Buffer(Prepared::new(message)))?);
+        Ok(())
+    })
+}
+
+/// Makes a buffer of a message as it was received, and does not copy it: for a host that passes on to
+/// many what one has said. The message is left to the host, which still frees it.
+///
+/// On an error `*buffer` is 0. Never blocks. Errors: BAD_ARGUMENT for a struct that is empty,
+/// NOT_UTF8.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_buffer_from_message(
+    message: *const lithe_message_t,
+    buffer: *mut lithe_buffer_t,
+) -> i32 {
+    boundary(|| {
+        let out = Out::new(buffer, 0)?;
+        out.put(handle::insert(Buffer(Prepared::new(message::shared(message)?)))?);
         Ok(())
     })
 }

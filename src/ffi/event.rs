@@ -4,7 +4,7 @@ use std::ffi::c_int;
 
 use super::convert::{OutArray, Timeout};
 use super::error::{Error, LITHE_ERR_IO, anywhere, boundary, counting};
-use super::handle;
+use super::handle::{self, Kind};
 use super::message::{self, LITHE_TEXT, kind_of, lithe_message_t};
 use super::request::Request;
 use super::server::{Server, lithe_server_t, stopped};
@@ -30,8 +30,7 @@ pub const LITHE_EVENT_WRITABLE: lithe_event_kind = 4;
 /// is 1 when the server has ended it, 0 when the client has gone; of a response it is 1 when it was
 /// finished and all of it has left the send queue, else 0.
 ///
-/// The handle is still to be freed, by the function for its kind, which the host knows by
-/// `user_data`.
+/// The handle is still to be freed, by the function for its `handle_kind`.
 pub const LITHE_EVENT_CLOSED: lithe_event_kind = 5;
 /// A drain that lithe_server_begin_drain has begun is over: `handle` is the lithe_server_t. It comes
 /// behind the LITHE_EVENT_CLOSED of the connections.
@@ -40,6 +39,28 @@ pub const LITHE_EVENT_DRAINED: lithe_event_kind = 6;
 /// lithe_request_read was told TIMEOUT, and since then more has come, or the end, or an error,
 /// which the next one returns. `handle` is the lithe_request_t.
 pub const LITHE_EVENT_READABLE: lithe_event_kind = 7;
+
+/// What a handle names: LITHE_HANDLE_REQUEST and so on.
+pub type lithe_handle_kind = i32;
+
+/// A lithe_server_t.
+pub const LITHE_HANDLE_SERVER: lithe_handle_kind = 1;
+/// A lithe_request_t.
+pub const LITHE_HANDLE_REQUEST: lithe_handle_kind = 2;
+/// A lithe_ws_t.
+pub const LITHE_HANDLE_WS: lithe_handle_kind = 3;
+/// A lithe_sse_t.
+pub const LITHE_HANDLE_SSE: lithe_handle_kind = 4;
+/// A lithe_response_t.
+pub const LITHE_HANDLE_RESPONSE: lithe_handle_kind = 6;
+
+const _: () = {
+    assert!(LITHE_HANDLE_SERVER == Kind::Server as i32);
+    assert!(LITHE_HANDLE_REQUEST == Kind::Request as i32);
+    assert!(LITHE_HANDLE_WS == Kind::WebSocket as i32);
+    assert!(LITHE_HANDLE_SSE == Kind::EventStream as i32);
+    assert!(LITHE_HANDLE_RESPONSE == Kind::Response as i32);
+};
 
 /// Something that has happened.
 #[repr(C)]
@@ -50,9 +71,9 @@ pub struct lithe_event_t {
     pub code: i32,
     /// Of LITHE_EVENT_CLOSED: whether the end was clean, else 0.
     pub clean: i32,
-    /// 0.
-    pub reserved: i32,
-    /// What it has happened to, a handle of the kind that the kind of event says.
+    /// What kind of handle `handle` is: LITHE_HANDLE_WS and so on.
+    pub handle_kind: lithe_handle_kind,
+    /// What it has happened to.
     pub handle: u64,
     /// The host's own number for it: `user_data` of the options that it was accepted or opened
     /// with; of LITHE_EVENT_REQUEST, that of the request's route. It has room for a pointer.
@@ -67,7 +88,7 @@ impl lithe_event_t {
             kind,
             code: 0,
             clean: 0,
-            reserved: 0,
+            handle_kind: handle::kind(handle),
             handle,
             user_data,
             message: lithe_message_t::EMPTY,

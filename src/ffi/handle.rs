@@ -62,6 +62,11 @@ pub(super) fn remove<T: Object>(handle: u64) -> Result<Arc<T>, Error> {
     T::table().remove(index, generation).ok_or_else(bad_handle)
 }
 
+/// What kind of object a handle says that it names.
+pub(super) fn kind(handle: u64) -> i32 {
+    (handle >> (GENERATION_BITS + INDEX_BITS)) as i32
+}
+
 fn bad_handle() -> Error {
     Error::new(
         LITHE_ERR_BAD_HANDLE,

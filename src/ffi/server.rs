@@ -1,6 +1,7 @@
 //! The server: starting and stopping it, and taking its requests.
 
 use std::ffi::{CString, c_char};
+use std::io::ErrorKind::InvalidInput;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::ptr;
@@ -310,6 +311,10 @@ impl From<native::Error> for Error {
     fn from(error: native::Error) -> Self {
         let code = match error {
             native::Error::Setting { .. } => LITHE_ERR_BAD_ARGUMENT,
+            // No address at all.
+            native::Error::Bind { ref source, .. } if source.kind() == InvalidInput => {
+                LITHE_ERR_BAD_ARGUMENT
+            }
             _ => LITHE_ERR_IO,
         };
         Error::with(code, error)
