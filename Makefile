@@ -56,7 +56,7 @@ $(TARGET)/cpp/%: examples/cpp/%.cpp include/lithe.h include/lithe.hpp $(C_LIBRAR
 	$(CXX) $(CXXFLAGS) -std=c++11 -pthread -Iinclude -o $@ $(abspath $<) $(C_LIBRARY) -lpthread -ldl -lm
 
 .PHONY: test
-test: test-deps check-features ## Run every test; installs what the tests need where it may
+test: test-deps check-features check-fuzz ## Run every test; installs what the tests need where it may
 	$(CARGO) test --workspace --all-features --locked --no-fail-fast
 
 .PHONY: test-deps
@@ -66,6 +66,10 @@ test-deps: ## Install the Debian packages that the tests run against (needs root
 .PHONY: check-features
 check-features: ## Check that every feature compiles without the others
 	scripts/each-feature-set.sh check
+
+.PHONY: check-fuzz
+check-fuzz: ## Check that the fuzz targets compile
+	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --target-dir $(TARGET)/fuzz --locked -- -D warnings
 
 .PHONY: lint
 lint: ## Check formatting, and clippy without a warning
@@ -95,3 +99,7 @@ autobahn: ## Run the Autobahn conformance suite, all 517 cases (needs root and d
 .PHONY: fuzz
 fuzz: ## Fuzz each target for a minute (needs a nightly toolchain and cargo-fuzz)
 	scripts/fuzz.sh
+
+.PHONY: miri
+miri: ## Run what looks after handles and memory in Miri (needs a nightly toolchain with it)
+	scripts/miri.sh
