@@ -128,10 +128,17 @@ pub(crate) fn uncork() {
 
 /// Gathers the wake-ups that `f` causes.
 pub(crate) fn gather<R>(f: impl FnOnce() -> R) -> R {
-    let outer = replace(Some(Cork::new(None)));
-    let result = f();
-    put(outer);
-    result
+    /// Put back in any case: a cork that holds until the end of a call must not outlive it.
+    struct Outer(Option<Cork>);
+
+    impl Drop for Outer {
+        fn drop(&mut self) {
+            put(self.0.take());
+        }
+    }
+
+    let _outer = Outer(replace(Some(Cork::new(None))));
+    f()
 }
 
 fn put(cork: Option<Cork>) {
@@ -261,6 +268,21 @@ mod tests {
         bench.wake();
         assert_eq!(bench.task.0.load(Relaxed), 1);
         uncork();
+    }
+
+    #[test]
+    fn call_that_panics_holds_nothing_back() {
+        let bench = Bench::new();
+        let call = || {
+            gather(|| {
+                bench.wake();
+                panic!("on purpose");
+            })
+        };
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).is_err());
+        assert_eq!(bench.woken(), 1);
+        bench.wake();
+        assert_eq!(bench.task.0.load(Relaxed), 2);
     }
 
     #[test]
