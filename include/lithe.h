@@ -1400,8 +1400,8 @@ int32_t lithe_request_free(lithe_request_t request);
  * Answers a request with a status from 200 to 599, headers and a body. All of it is copied.
  *
  * `headers` may be NULL when `header_count` is 0. Content-Length and Date are added by themselves,
- * a Content-Type is not. `body_len` may be LITHE_CSTR; for a HEAD request, or a status without a
- * body, the body is left out.
+ * a Content-Type is not; with 426 so is the Upgrade to a WebSocket. `body_len` may be LITHE_CSTR;
+ * for a HEAD request, or a status without a body, the body is left out.
  *
  * The request stays valid, for its texts, until lithe_request_free. Never blocks. Errors:
  * BAD_HANDLE, BAD_ARGUMENT (status, a malformed header, or one that is for Lithe to set),
@@ -1417,7 +1417,7 @@ int32_t lithe_request_respond(lithe_request_t request,
 
 /**
  * Answers a request with a status, a content type such as "text/html; charset=utf-8", and a body,
- * both NUL-terminated. `content_type` may be NULL when `body` is empty or NULL.
+ * both NUL-terminated. Either may be NULL, for none.
  *
  * Otherwise it is lithe_request_respond. Errors: NOT_UTF8 as well, for the content type.
  */
@@ -1505,7 +1505,7 @@ int32_t lithe_response_free(lithe_response_t response);
  *
  * In a pattern, "{name}" captures one segment of the path, and "{*name}" at the end captures all
  * that is left, slashes too: "/chat/{room}", "/files/{*path}". Both capture one byte at least.
- * "{{" and "}}" stand for braces. Patterns are compared with the path as it came, percent-encoded;
+ * "{{" and "}}" stand for braces; a segment cannot begin with ":" or "*". Patterns are compared with the path as it came, percent-encoded;
  * captured values are decoded. Where several patterns fit, the most specific one counts:
  * "/chat/lobby" before "/chat/{room}".
  *
@@ -1628,12 +1628,32 @@ int32_t lithe_ws_receive_into(lithe_ws_t ws,
                               int32_t timeout_ms);
 
 /**
- * Sends a message: `kind` is LITHE_TEXT, for UTF-8, or LITHE_BINARY. The data is copied. Success
- * means that it is in the send queue; messages leave in the order in which they were queued.
+ * Holds the messages of a WebSocket back that come as events: from here on lithe_server_wait gives
+ * none of it, until lithe_ws_resume. They wait in its receive queue; when that is full the
+ * connection is no longer read, and TCP slows the peer down. For a host that cannot send on what
+ * it gets. Other events come all the same, but LITHE_EVENT_CLOSED comes behind the messages.
+ *
+ * Events that a thread has taken already it has. Does nothing when it is paused already. Never
+ * blocks. Errors: BAD_HANDLE, WRONG_STATE when the messages do not come as events.
+ */
+int32_t lithe_ws_pause(lithe_ws_t ws);
+
+/**
+ * Lets the messages of a WebSocket come again after lithe_ws_pause.
+ *
+ * Never blocks. Errors: BAD_HANDLE, WRONG_STATE when the messages do not come as events.
+ */
+int32_t lithe_ws_resume(lithe_ws_t ws);
+
+/**
+ * Sends a message: `kind` is LITHE_TEXT, for UTF-8, or LITHE_BINARY. The data is copied; `len` may
+ * be LITHE_CSTR. Success means that it is in the send queue; messages leave in the order in which
+ * they were queued.
  *
  * Blocks while the send queue is full, for `timeout_ms` at most. A message that was not queued was
- * not sent, nor any part of it. Errors: BAD_HANDLE, BAD_ARGUMENT, NOT_UTF8, TOO_LARGE, CLOSED,
- * TIMEOUT, or FULL when `timeout_ms` is 0.
+ * not sent, nor any part of it; one that is larger than the whole queue is taken when nothing else
+ * is queued. Errors: BAD_HANDLE, BAD_ARGUMENT, NOT_UTF8, TOO_LARGE for a length that no memory has,
+ * CLOSED, TIMEOUT, or FULL when `timeout_ms` is 0.
  */
 int32_t lithe_ws_send(lithe_ws_t ws,
                       lithe_message_kind kind,
@@ -1787,7 +1807,7 @@ int32_t lithe_ws_send_owned(lithe_ws_t ws,
 /**
  * Makes a message that can be sent to any number of WebSockets, and is encoded only once for all
  * of them, or once for each way of compression that their clients have agreed to. `kind` is
- * LITHE_TEXT, for UTF-8, or LITHE_BINARY. The data is copied.
+ * LITHE_TEXT, for UTF-8, or LITHE_BINARY. The data is copied; `len` may be LITHE_CSTR.
  *
  * On an error `*buffer` is 0. Never blocks. Errors: BAD_ARGUMENT, NOT_UTF8, TOO_LARGE.
  */

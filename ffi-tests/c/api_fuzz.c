@@ -794,6 +794,14 @@ OP(lithe_ws_send_message) {
     return lithe_ws_send_message(of(f, WS), or_null(f, &f->message), timeout(f));
 }
 
+OP(lithe_ws_pause) {
+    return lithe_ws_pause(of(f, WS));
+}
+
+OP(lithe_ws_resume) {
+    return lithe_ws_resume(of(f, WS));
+}
+
 OP(lithe_ws_close) {
     lithe_string_t reason = string(f);
     int32_t code = percent(R, 70) ? 1000 + (int32_t)below(R, 4000) : (int32_t)next_random(R);
@@ -1139,6 +1147,8 @@ static const struct op ops[] = {
     CALL(lithe_ws_send, 80),
     CALL(lithe_ws_send_text, 40),
     CALL(lithe_ws_send_message, 40),
+    CALL(lithe_ws_pause, 5),
+    CALL(lithe_ws_resume, 10),
     CALL(lithe_ws_close, 10),
     CALL(lithe_ws_close_info, 20),
     CALL(lithe_ws_queued, 20),

@@ -126,7 +126,7 @@ static void check_results(lithe_server_t server) {
     CHECK(none == 0);
     CHECK_CODE(LITHE_ERR_NOT_UTF8, lithe_buffer_create(LITHE_TEXT, "\xff", 1, &none));
     CHECK_CODE(LITHE_ERR_BAD_ARGUMENT, lithe_buffer_create(LITHE_TEXT, NULL, 1, &none));
-    CHECK_CODE(LITHE_ERR_TOO_LARGE, lithe_buffer_create(LITHE_BINARY, "x", (size_t)-1, &none));
+    CHECK_CODE(LITHE_ERR_TOO_LARGE, lithe_buffer_create(LITHE_BINARY, "x", (size_t)-2, &none));
     CHECK_CODE(LITHE_ERR_BAD_ARGUMENT, lithe_buffer_create(LITHE_TEXT, "x", 1, NULL));
     CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_buffer_free(none));
     CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_buffer_free(good));

@@ -261,6 +261,55 @@ static void check_slow_host(lithe_server_t server) {
     check_nothing(server);
 }
 
+/* A paused connection gives no messages and holds its peer up; what came before the end comes. */
+static void check_pause(lithe_server_t server) {
+    int client;
+    lithe_ws_options_t options = as_events(9);
+    lithe_ws_t ws = open_ws(server, &options, &client);
+    CHECK_OK(lithe_ws_pause(ws));
+    CHECK_OK(lithe_ws_pause(ws));
+    client_send_frame(client, 0x81, "first", 5);
+    client_send_frame(client, 0x81, "second", 6);
+    client_send_frame(client, 0x88, "\x03\xe8", 2);
+    char data[16];
+    size_t len;
+    /* The answer to the close tells that all of it has come in. */
+    CHECK(client_read_frame(client, data, sizeof data, &len) == 0x88);
+    lithe_event_t event;
+    CHECK_CODE(0, lithe_server_wait(server, &event, 1, 50));
+    CHECK_OK(lithe_ws_resume(ws));
+    event = next(server, LITHE_EVENT_MESSAGE);
+    CHECK(event.message.len == 5);
+    lithe_event_free(&event, 1);
+    CHECK_OK(lithe_ws_pause(ws));
+    CHECK_CODE(0, lithe_server_wait(server, &event, 1, 50));
+    CHECK_OK(lithe_ws_resume(ws));
+    event = next(server, LITHE_EVENT_MESSAGE);
+    CHECK(event.message.len == 6);
+    lithe_event_free(&event, 1);
+    event = next(server, LITHE_EVENT_CLOSED);
+    CHECK(event.code == 1000 && event.clean == 1);
+    lithe_event_free(&event, 1);
+    CHECK_OK(lithe_ws_free(ws));
+    CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_ws_pause(ws));
+    CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_ws_resume(ws));
+    close(client);
+
+    /* Without messages that wait, the end comes. */
+    ws = open_ws(server, &options, &client);
+    CHECK_OK(lithe_ws_pause(ws));
+    client_reset(client);
+    event = next(server, LITHE_EVENT_CLOSED);
+    lithe_event_free(&event, 1);
+    CHECK_OK(lithe_ws_free(ws));
+
+    ws = open_websocket(server, NULL, &client);
+    CHECK_CODE(LITHE_ERR_WRONG_STATE, lithe_ws_pause(ws));
+    CHECK_CODE(LITHE_ERR_WRONG_STATE, lithe_ws_resume(ws));
+    CHECK_OK(lithe_ws_free(ws));
+    close(client);
+}
+
 static void *wait_for_wake(void *argument) {
     lithe_event_t event;
     CHECK_CODE(0, lithe_server_wait(*(lithe_server_t *)argument, &event, 1, LONG_MS));
@@ -469,6 +518,7 @@ int main(void) {
     check_writable(server);
     check_event_stream(server);
     check_slow_host(server);
+    check_pause(server);
     check_wake(server);
     check_event_fd(server);
     check_mixed(server);

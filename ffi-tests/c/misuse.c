@@ -217,7 +217,7 @@ static void check_websocket(lithe_server_t server) {
     CHECK_CODE(LITHE_ERR_BAD_ARGUMENT, lithe_ws_send(ws, 7, "x", 1, -1));
     CHECK_CODE(LITHE_ERR_BAD_ARGUMENT, lithe_ws_send(ws, LITHE_BINARY, NULL, 1, -1));
     CHECK_CODE(LITHE_ERR_NOT_UTF8, lithe_ws_send(ws, LITHE_TEXT, "\xff", 1, -1));
-    CHECK_CODE(LITHE_ERR_TOO_LARGE, lithe_ws_send(ws, LITHE_BINARY, "x", (size_t)-1, -1));
+    CHECK_CODE(LITHE_ERR_TOO_LARGE, lithe_ws_send(ws, LITHE_BINARY, "x", (size_t)-2, -1));
     CHECK_CODE(LITHE_ERR_BAD_ARGUMENT, lithe_ws_send_text(ws, NULL, -1));
     CHECK_CODE(LITHE_ERR_BAD_ARGUMENT, lithe_ws_close(ws, 1005, NULL, 0));
     CHECK_CODE(LITHE_ERR_BAD_ARGUMENT, lithe_ws_close(ws, 65536 + 1000, NULL, 0));

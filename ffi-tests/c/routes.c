@@ -205,6 +205,7 @@ static void check_refused_routes(lithe_server_t server) {
         { "GET", "a", "slash" },           { "GET", "/{", "/{" },
         { "GET", "/{*a}/b", "Catch-all" }, { "get", "/b", "upper case" },
         { "", "/b", "no method" },         { "GET", "/a", "already" },
+        { "GET", "/b/:id", "{name}" },     { "GET", "/{b}/{b}", "twice" },
         { NULL, "/any", "already" },       { "GET", "/room/{other}/{*rest}", "conflict" },
     };
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {

@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 
-use super::convert::{Out, Timeout, array_in, bad_argument, bytes_in, utf8, versioned_in};
+use super::convert::{Out, Timeout, array_in, bad_argument, content_in, utf8, versioned_in};
 use super::error::{Error, boundary, counting};
 use super::handle::{self, Kind, Object, Table};
 use super::message::{self, LITHE_BINARY, LITHE_TEXT, lithe_message_kind, lithe_message_t};
@@ -65,7 +65,7 @@ fn send_to_each<T: Object>(
 
 /// Makes a message that can be sent to any number of WebSockets, and is encoded only once for all
 /// of them, or once for each way of compression that their clients have agreed to. `kind` is
-/// LITHE_TEXT, for UTF-8, or LITHE_BINARY. The data is copied.
+/// LITHE_TEXT, for UTF-8, or LITHE_BINARY. The data is copied; `len` may be LITHE_CSTR.
 ///
 /// On an error `*buffer` is 0. Never blocks. Errors: BAD_ARGUMENT, NOT_UTF8, TOO_LARGE.
 #[unsafe(no_mangle)]
@@ -77,7 +77,7 @@ pub extern "C" fn lithe_buffer_create(
 ) -> i32 {
     boundary(|| {
         let out = Out::new(buffer, 0)?;
-        let message = message_in(kind, bytes_in(data, len)?)?;
+        let message = message_in(kind, content_in(data, len)?)?;
         out.put(handle::insert(Buffer(Prepared::new(message)))?);
         Ok(())
     })

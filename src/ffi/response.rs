@@ -10,8 +10,8 @@ use bytes::Bytes;
 
 use super::block_on::block_on;
 use super::convert::{
-    Out, Timeout, Versioned, array_in, bad_argument, bytes_in, content_in, count, events_in,
-    text_in, timed_out, versioned_in,
+    Out, Timeout, Versioned, array_in, bad_argument, content_in, count, events_in, text_in,
+    timed_out, versioned_in,
 };
 use super::error::{
     Error, LITHE_ERR_BAD_ARGUMENT, LITHE_ERR_CLOSED, LITHE_ERR_FULL, LITHE_ERR_TIMEOUT,
@@ -74,8 +74,8 @@ impl From<WriteError> for Error {
 /// Answers a request with a status from 200 to 599, headers and a body. All of it is copied.
 ///
 /// `headers` may be NULL when `header_count` is 0. Content-Length and Date are added by themselves,
-/// a Content-Type is not. `body_len` may be LITHE_CSTR; for a HEAD request, or a status without a
-/// body, the body is left out.
+/// a Content-Type is not; with 426 so is the Upgrade to a WebSocket. `body_len` may be LITHE_CSTR;
+/// for a HEAD request, or a status without a body, the body is left out.
 ///
 /// The request stays valid, for its texts, until lithe_request_free. Never blocks. Errors:
 /// BAD_HANDLE, BAD_ARGUMENT (status, a malformed header, or one that is for Lithe to set),
@@ -97,7 +97,7 @@ pub extern "C" fn lithe_request_respond(
 }
 
 /// Answers a request with a status, a content type such as "text/html; charset=utf-8", and a body,
-/// both NUL-terminated. `content_type` may be NULL when `body` is empty or NULL.
+/// both NUL-terminated. Either may be NULL, for none.
 ///
 /// Otherwise it is lithe_request_respond. Errors: NOT_UTF8 as well, for the content type.
 #[unsafe(no_mangle)]
@@ -184,7 +184,7 @@ pub extern "C" fn lithe_response_write(
 ) -> i32 {
     boundary(|| {
         let timeout = Timeout::from_millis(timeout_ms)?;
-        let data = bytes_in(data, len)?;
+        let data = content_in(data, len)?;
         let response = handle::get::<StreamedResponse>(response)?;
         if timeout.is_try() {
             response.try_write(data)?;
@@ -257,6 +257,12 @@ fn respond(
     let mut response = Response::new(Body::from(Bytes::copy_from_slice(body)));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
+    if status == StatusCode::UPGRADE_REQUIRED {
+        // Who says so has to say to what (RFC 9110 §15.5.22).
+        let headers = response.headers_mut();
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    }
     request.native().respond(response)?;
     Ok(())
 }

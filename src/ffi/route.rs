@@ -71,7 +71,7 @@ impl From<RouteError> for Error {
 ///
 /// In a pattern, "{name}" captures one segment of the path, and "{*name}" at the end captures all
 /// that is left, slashes too: "/chat/{room}", "/files/{*path}". Both capture one byte at least.
-/// "{{" and "}}" stand for braces. Patterns are compared with the path as it came, percent-encoded;
+/// "{{" and "}}" stand for braces; a segment cannot begin with ":" or "*". Patterns are compared with the path as it came, percent-encoded;
 /// captured values are decoded. Where several patterns fit, the most specific one counts:
 /// "/chat/lobby" before "/chat/{room}".
 ///

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use super::block_on::block_on;
 use super::convert::{
-    Out, OutArray, Timeout, Versioned, bad_argument, bytes_in, count, events_in, fill, list,
+    Out, OutArray, Timeout, Versioned, bad_argument, content_in, count, events_in, fill, list,
     lithe_string_t, millis, text_in, text_z_in, timed_out, utf8, versioned_in, versioned_out,
 };
 use super::error::{
@@ -158,6 +158,16 @@ impl WebSocket {
             self.sender.send_copy_blocking(text, payload, timeout.duration())
         };
         sent.map_err(send_error)
+    }
+
+    fn pause(&self, paused: bool) -> Result<(), Error> {
+        match self.events && self.socket.pause(paused) {
+            true => Ok(()),
+            false => Err(Error::new(
+                LITHE_ERR_WRONG_STATE,
+                c"the messages of this WebSocket do not come as events",
+            )),
+        }
     }
 
     pub(super) fn send_message(&self, message: Message, timeout: Timeout) -> Result<(), Error> {
@@ -393,12 +403,34 @@ pub extern "C" fn lithe_ws_receive_into(
     })
 }
 
-/// Sends a message: `kind` is LITHE_TEXT, for UTF-8, or LITHE_BINARY. The data is copied. Success
-/// means that it is in the send queue; messages leave in the order in which they were queued.
+/// Holds the messages of a WebSocket back that come as events: from here on lithe_server_wait gives
+/// none of it, until lithe_ws_resume. They wait in its receive queue; when that is full the
+/// connection is no longer read, and TCP slows the peer down. For a host that cannot send on what
+/// it gets. Other events come all the same, but LITHE_EVENT_CLOSED comes behind the messages.
+///
+/// Events that a thread has taken already it has. Does nothing when it is paused already. Never
+/// blocks. Errors: BAD_HANDLE, WRONG_STATE when the messages do not come as events.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_ws_pause(ws: lithe_ws_t) -> i32 {
+    boundary(|| handle::get::<WebSocket>(ws)?.pause(true))
+}
+
+/// Lets the messages of a WebSocket come again after lithe_ws_pause.
+///
+/// Never blocks. Errors: BAD_HANDLE, WRONG_STATE when the messages do not come as events.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_ws_resume(ws: lithe_ws_t) -> i32 {
+    boundary(|| handle::get::<WebSocket>(ws)?.pause(false))
+}
+
+/// Sends a message: `kind` is LITHE_TEXT, for UTF-8, or LITHE_BINARY. The data is copied; `len` may
+/// be LITHE_CSTR. Success means that it is in the send queue; messages leave in the order in which
+/// they were queued.
 ///
 /// Blocks while the send queue is full, for `timeout_ms` at most. A message that was not queued was
-/// not sent, nor any part of it. Errors: BAD_HANDLE, BAD_ARGUMENT, NOT_UTF8, TOO_LARGE, CLOSED,
-/// TIMEOUT, or FULL when `timeout_ms` is 0.
+/// not sent, nor any part of it; one that is larger than the whole queue is taken when nothing else
+/// is queued. Errors: BAD_HANDLE, BAD_ARGUMENT, NOT_UTF8, TOO_LARGE for a length that no memory has,
+/// CLOSED, TIMEOUT, or FULL when `timeout_ms` is 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_ws_send(
     ws: lithe_ws_t,
@@ -410,7 +442,7 @@ pub extern "C" fn lithe_ws_send(
     boundary(|| {
         let timeout = Timeout::from_millis(timeout_ms)?;
         let ws = handle::get::<WebSocket>(ws)?;
-        let data = bytes_in(data, len)?;
+        let data = content_in(data, len)?;
         match kind {
             LITHE_TEXT => ws.send(true, utf8(data)?.as_bytes(), timeout),
             LITHE_BINARY => ws.send(false, data, timeout),

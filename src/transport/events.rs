@@ -75,6 +75,8 @@ pub(crate) struct Port {
     source: Weak<dyn Source>,
     tag: Tag,
     is_listed: bool,
+    /// The host wants no messages for now.
+    pub(crate) is_paused: bool,
     opened: bool,
     /// A send was told that the queue is full.
     full: bool,
@@ -90,6 +92,7 @@ impl Port {
             source,
             tag,
             is_listed: false,
+            is_paused: false,
             opened: false,
             full: false,
             writable: false,

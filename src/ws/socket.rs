@@ -97,6 +97,12 @@ impl Socket {
         self.sender.shared.report_to(host, tag);
     }
 
+    /// Whether the host wants messages for now. Says whether it is told of them at all.
+    #[cfg(feature = "ffi")]
+    pub(crate) fn pause(&self, paused: bool) -> bool {
+        self.sender.shared.pause(paused)
+    }
+
     /// The host wants to hear no more.
     #[cfg(feature = "ffi")]
     pub(crate) fn report_to_nobody(&self) {

@@ -64,7 +64,8 @@ async fn echoes(address: &str) {
             assert!(message.is_close());
         }
     }
-    assert!(Get::send(address, "/", "").await.until("\r\n").await.contains(" 426 "));
+    let refused = Get::send(address, "/", "").await.until("\r\n\r\n").await;
+    assert!(refused.contains(" 426 ") && refused.contains("upgrade: websocket\r\n"), "{refused}");
 }
 
 fn echo(run: Run) {

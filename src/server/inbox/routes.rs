@@ -40,6 +40,12 @@ pub(crate) enum RouteError {
     Method(String),
     #[error("{0:?} is no pattern: patterns begin with a slash")]
     Relative(String),
+    #[error(
+        "{pattern:?}: {segment:?} would stand for itself; a parameter is {{name}}, the rest {{*name}}"
+    )]
+    Foreign { pattern: String, segment: String },
+    #[error("{pattern:?} captures {name:?} twice")]
+    Twice { pattern: String, name: String },
     #[error("{pattern:?}: {source}")]
     Pattern { pattern: String, source: InsertError },
     #[error("{0:?} has a route for that method already")]
@@ -90,6 +96,7 @@ impl Routes {
         if !pattern.starts_with('/') {
             return Err(RouteError::Relative(pattern.to_owned()));
         }
+        check_segments(pattern)?;
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
         table.add(method, pattern, route)
     }
@@ -115,6 +122,25 @@ impl Routes {
         let place = table.paths.at(path).ok()?;
         pick(&table.places[*place.value], method)?.settings.max_body_bytes
     }
+}
+
+/// Refuses what other routers write for a parameter, and names that come twice.
+fn check_segments(pattern: &str) -> Result<(), RouteError> {
+    let mut names = Vec::new();
+    for segment in pattern.split('/') {
+        if segment.starts_with([':', '*']) {
+            let (pattern, segment) = (pattern.to_owned(), segment.to_owned());
+            return Err(RouteError::Foreign { pattern, segment });
+        }
+        let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        let Some(name) = name.map(|name| name.trim_start_matches('*')) else { continue };
+        if names.contains(&name) {
+            let (pattern, name) = (pattern.to_owned(), name.to_owned());
+            return Err(RouteError::Twice { pattern, name });
+        }
+        names.push(name);
+    }
+    Ok(())
 }
 
 impl Table {

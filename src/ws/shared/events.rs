@@ -29,6 +29,18 @@ impl Shared {
         self.lock().mailbox = Some(mailbox);
     }
 
+    /// The host wants no messages for now, or wants them again; what has come in waits, and holds
+    /// up the peer when there is enough of it. Says whether the host is told of messages at all.
+    pub(crate) fn pause(&self, paused: bool) -> bool {
+        let mut state = self.lock();
+        let Some(port) = &mut state.port else { return false };
+        port.is_paused = paused;
+        let announcement = if paused { Announcement::default() } else { port.announce() };
+        drop(state);
+        announcement.tell();
+        true
+    }
+
     /// The host wants to hear no more.
     pub(crate) fn report_to_nobody(&self) {
         let port = self.lock().port.take();
@@ -56,15 +68,18 @@ impl Source for Shared {
         let mut state = self.lock();
         let State { port, inbound, closing, ended, .. } = &mut *state;
         let Some(port) = port else { return false };
+        let is_paused = port.is_paused;
+        // The end comes behind the messages, which a pause may hold back.
+        let ended = *ended && (!is_paused || inbound.is_empty());
         let next = || {
-            let message = inbound.pop()?;
+            let message = if is_paused { None } else { inbound.pop() }?;
             Some(Event::Message { text: message.is_text(), payload: message.into_bytes() })
         };
-        let end = closing.as_deref().filter(|_| *ended).map(|closed| {
+        let end = closing.as_deref().filter(|_| ended).map(|closed| {
             let (code, reason) = (closed.code, closed.reason.clone().into());
             move || Event::Closed { code, reason, clean: closed.clean }
         });
-        let more = port.hand_over(batch, next, end) || !inbound.is_empty();
+        let more = port.hand_over(batch, next, end) || !(is_paused || inbound.is_empty());
         let more = port.stay_listed(more);
         let task = self.read_on(&mut state);
         drop(state);

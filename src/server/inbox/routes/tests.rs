@@ -91,6 +91,10 @@ fn route_that_cannot_be_is_refused_and_leaves_nothing_behind() {
     assert!(refused(Some("GET"), "/a/{y}").contains("conflict"));
     assert!(refused(Some("GET"), "/c/{").contains("/c/{"));
     assert!(refused(Some("GET"), "/c/{*rest}/more").contains("Catch-all"));
+    assert!(refused(Some("GET"), "/users/:id").contains("{name}"));
+    assert!(refused(Some("GET"), "/*").contains("{*name}"));
+    assert!(refused(Some("GET"), "/c/{x}/{x}").contains("twice"));
+    assert!(refused(Some("GET"), "/c/{x}/{*x}").contains("twice"));
     assert!(refused(Some("GET"), "c").contains("slash"));
     assert!(refused(Some("GET"), "").contains("slash"));
     assert!(refused(Some("get"), "/c").contains("upper case"));
