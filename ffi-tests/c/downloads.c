@@ -344,7 +344,7 @@ static void check_misuse(lithe_server_t server) {
     CHECK_CODE(LITHE_ERR_BAD_ARGUMENT, lithe_response_write(response, NULL, 1, -1));
     CHECK_CODE(LITHE_ERR_BAD_ARGUMENT, lithe_response_write(response, "x", 1, -2));
     CHECK_CODE(LITHE_ERR_BAD_ARGUMENT, lithe_response_wait_closed(response, -2));
-    CHECK_CODE(LITHE_ERR_TOO_LARGE, lithe_response_write(response, "x", (size_t)-1, -1));
+    CHECK_CODE(LITHE_ERR_TOO_LARGE, lithe_response_write(response, "x", (size_t)-2, -1));
     CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_sse_close(response));
     CHECK_CODE(LITHE_ERR_BAD_HANDLE, lithe_request_free(response));
     CHECK_OK(lithe_response_free(response));
