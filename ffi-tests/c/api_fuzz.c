@@ -758,8 +758,13 @@ OP(lithe_ws_receive) {
     if (percent(R, 2)) {
         return lithe_ws_receive(of(f, WS), NULL, timeout(f));
     }
-    lithe_message_free(&f->message);
-    return lithe_ws_receive(of(f, WS), &f->message, timeout(f));
+    lithe_message_t message = LITHE_MESSAGE_INIT;
+    int64_t code = lithe_ws_receive(of(f, WS), &message, timeout(f));
+    if (code == LITHE_OK) {
+        lithe_message_free(&f->message);
+        f->message = message;
+    }
+    return code;
 }
 
 OP(lithe_ws_receive_many) {

@@ -76,7 +76,7 @@ static int send_request(int client, struct random *random) {
         return try_send(client, head, strlen(head));
     }
     int len = snprintf(request, sizeof request,
-                       "GET /a HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                       "GET /a/b?name=c HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
                        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
                        "%s\r\n",
                        handshakes[below(random, sizeof handshakes / sizeof handshakes[0])]);
