@@ -8,6 +8,7 @@
 //! * [`sse`]: Server-Sent Events (WHATWG HTML, §9.2).
 //! * [`ws`]: WebSockets (RFC 6455, RFC 7692, RFC 8441).
 //! * [`server`]: a listener with limits, a registry, draining and metrics around an axum router.
+//! * [`hub`]: channels with history, cursors and presence; the part without sockets.
 //! * [`transport`]: what these share, for whoever writes a server or a protocol of their own.
 //!
 //! [`sse`] and [`ws`] are extractors and responses on any axum router, whoever serves it. Served by
@@ -63,6 +64,7 @@
 //! | `ws` | [`ws`] | yes |
 //! | `deflate` | permessage-deflate for [`ws`] | yes |
 //! | `server` | [`server`] | yes |
+//! | `hub` | [`hub`] | yes |
 //! | `tls` | TLS for [`server`], by rustls | no |
 //! | `ffi` | the C library; brings all of the above | no |
 //!
@@ -84,6 +86,8 @@
 
 #[cfg(feature = "ffi")]
 mod ffi;
+#[cfg(feature = "hub")]
+pub mod hub;
 #[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "sse")]

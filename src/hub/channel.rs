@@ -1,0 +1,445 @@
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Instant;
+
+use super::budget::Budget;
+use super::idempotency::Seen;
+use super::log::{Log, ReplayLimit};
+use super::patterns::Patterns;
+use super::presence::{Client, Presence, PresenceKind};
+use super::subscriber::{Idle, Slot, Subscriber, Ticket, Woken};
+use super::{
+    AfterGap, ChannelName, ChannelOptions, Epoch, GapReason, Message, Offset, Position,
+    PresenceMode, Publication, Published,
+};
+
+/// About what a channel takes besides its publications.
+const OVERHEAD: usize = 512;
+
+/// A channel: its log, and who waits for more.
+///
+/// Publishing appends to the log and takes those who wait in one step, so that the order of the
+/// positions is the order of delivery.
+pub(super) struct Channel {
+    name: ChannelName,
+    options: Arc<ChannelOptions>,
+    budget: Arc<Budget>,
+    /// When it was used last, by the clock of the hub's channels.
+    used: AtomicU64,
+    state: Mutex<State>,
+}
+
+struct State {
+    log: Log,
+    idle: Idle,
+    /// All subscribers, idle or not.
+    subscribers: usize,
+    /// Those who have asked for it by name: the channel stays as long as there are any.
+    pinned: usize,
+    /// Whether the subscribers whose patterns match were told that there is the channel.
+    announced: bool,
+    /// The hub has dropped the channel; there may be another one by its name.
+    lost: bool,
+    seen: Seen,
+    presence: Presence,
+}
+
+/// The channel was dropped before it could be used: there may be another one by its name.
+pub(super) struct Lost;
+
+/// Where a subscriber wants to begin.
+#[derive(Clone, Copy)]
+pub(super) enum Start {
+    /// With what is published from now on.
+    Live,
+    /// With all that was ever published: the channel has come into being while the subscriber was
+    /// away.
+    Beginning,
+    After(Position),
+    /// Where it was before, but nobody knows where that is.
+    Unknown,
+}
+
+/// How a subscriber reads the channel.
+#[derive(Clone, Copy)]
+pub(super) struct Reader {
+    /// All up to here was read.
+    pub(super) at: Position,
+    /// To be read without a pause: what there was when the reader began with it.
+    pub(super) batch_end: Option<Offset>,
+    /// How many changes of the presence were read.
+    changes: u64,
+}
+
+/// What a subscriber gets when it begins.
+pub(super) struct Attached {
+    pub(super) reader: Reader,
+    pub(super) recovered: bool,
+    pub(super) gap: Option<(GapReason, Option<Position>)>,
+}
+
+/// What came of reading.
+pub(super) enum Read {
+    /// Nothing is left to read; the reader is registered to be told of more.
+    Idle(Ticket),
+    /// There is more to read.
+    More,
+    /// The batch is over; there may be more to read after a pause.
+    BatchOver,
+    /// Before all else: somebody has come or gone.
+    Presence(PresenceKind),
+    /// The log has moved past the reader: it goes on here, after a gap.
+    Passed(Position),
+    /// The channel is gone, and with it what was not read.
+    Lost,
+}
+
+/// How much to read at once.
+pub(super) struct Quantum {
+    pub(super) publications: usize,
+    pub(super) bytes: usize,
+}
+
+impl Channel {
+    pub(super) fn new(
+        name: ChannelName,
+        options: Arc<ChannelOptions>,
+        budget: Arc<Budget>,
+        used: u64,
+    ) -> Self {
+        budget.charge(OVERHEAD + name.as_str().len());
+        let state = State {
+            log: Log::new(Epoch::random()),
+            idle: Idle::default(),
+            subscribers: 0,
+            pinned: 0,
+            announced: false,
+            lost: false,
+            seen: Seen::default(),
+            presence: Presence::default(),
+        };
+        Channel { name, options, budget, used: used.into(), state: Mutex::new(state) }
+    }
+
+    pub(super) fn name(&self) -> &ChannelName {
+        &self.name
+    }
+
+    pub(super) fn options(&self) -> &ChannelOptions {
+        &self.options
+    }
+
+    pub(super) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn touch(&self, tick: u64) {
+        self.used.store(tick, Ordering::Relaxed);
+    }
+
+    /// No code of others runs under the lock, so a poisoned state is still a consistent one.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Locks a channel that the hub still has. The first to do so tells the subscribers whose
+    /// patterns match, before anything can be published. Wake the wakers without the lock.
+    fn enter(
+        self: &Arc<Self>,
+        patterns: &Patterns,
+        wakers: &mut Vec<Waker>,
+    ) -> Result<MutexGuard<'_, State>, Lost> {
+        let mut state = self.lock();
+        if state.lost {
+            return Err(Lost);
+        }
+        if !state.announced {
+            state.announced = true;
+            state.subscribers += patterns.announce(self, wakers);
+        }
+        Ok(state)
+    }
+
+    /// Appends a message to the log and tells those who wait.
+    pub(super) fn publish(
+        self: &Arc<Self>,
+        message: &Message,
+        patterns: &Patterns,
+        now: Instant,
+        unix_millis: u64,
+    ) -> Result<Published, Lost> {
+        let mut wakers = Vec::new();
+        let mut state = self.enter(patterns, &mut wakers)?;
+        let receivers = state.subscribers;
+        if let Some(key) = &message.idempotency_key
+            && let Some(position) = self.seen(&mut state, key, now)
+        {
+            drop(state);
+            wakers.into_iter().for_each(Waker::wake);
+            return Ok(Published { position, receivers, duplicate: true });
+        }
+        let position = state.log.next();
+        let publication = Publication::new(
+            self.name.clone(),
+            position,
+            message.clone(),
+            unix_millis,
+            self.budget.clone(),
+        );
+        if let Some(key) = &message.idempotency_key {
+            let before = state.seen.bytes();
+            state.seen.insert(key.clone(), position, self.options.idempotency_size, now);
+            self.charge_difference(before, state.seen.bytes());
+        }
+        state.log.push(Arc::new(publication), now, self.options.conflates());
+        state.log.trim(&self.options, receivers > 0, now);
+        let woken = state.idle.take();
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        self.tell(woken);
+        Ok(Published { position, receivers, duplicate: false })
+    }
+
+    fn tell(&self, mut woken: Woken) {
+        woken.tell();
+        if woken.is_worth_recycling() {
+            self.lock().idle.recycle(woken);
+        }
+    }
+
+    fn seen(&self, state: &mut State, key: &str, now: Instant) -> Option<Position> {
+        let before = state.seen.bytes();
+        let position = state.seen.get(key, self.options.idempotency_age, now);
+        self.charge_difference(before, state.seen.bytes());
+        position
+    }
+
+    fn charge_difference(&self, before: usize, after: usize) {
+        self.budget.charge(after.saturating_sub(before));
+        self.budget.release(before.saturating_sub(after));
+    }
+
+    /// Adds a subscriber that has asked for the channel by name, or whose pattern matches.
+    pub(super) fn attach(
+        self: &Arc<Self>,
+        start: Start,
+        after_gap: AfterGap,
+        limit: ReplayLimit,
+        pinned: bool,
+        patterns: &Patterns,
+        now: Instant,
+    ) -> Result<Attached, Lost> {
+        let mut wakers = Vec::new();
+        let mut state = self.enter(patterns, &mut wakers)?;
+        state.subscribers += 1;
+        state.pinned += usize::from(pinned);
+        let attached = self.begin(&state, start, after_gap, limit, now);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        Ok(attached)
+    }
+
+    fn begin(
+        &self,
+        state: &State,
+        start: Start,
+        after_gap: AfterGap,
+        limit: ReplayLimit,
+        now: Instant,
+    ) -> Attached {
+        let log = &state.log;
+        let since = match start {
+            Start::Live | Start::Unknown => None,
+            Start::Beginning => Some(Position { offset: 0, ..log.top() }),
+            Start::After(since) => Some(since),
+        };
+        let outcome = match start {
+            Start::Unknown => Some(Err(GapReason::Epoch)),
+            _ => since.map(|since| log.recovers(since, &self.options, limit, now)),
+        };
+        let at = match (outcome, since) {
+            (Some(Ok(())), Some(since)) => since,
+            (Some(Err(_)), _) if after_gap == AfterGap::Oldest => {
+                log.oldest_replay(&self.options, limit, now)
+            }
+            _ => log.top(),
+        };
+        let gap = match outcome {
+            Some(Err(reason)) => Some((reason, since)),
+            _ => None,
+        };
+        let reader =
+            Reader { at, batch_end: Some(log.top().offset), changes: state.presence.count() };
+        Attached { reader, recovered: outcome == Some(Ok(())), gap }
+    }
+
+    /// How one reads whom the hub has added when the channel came into being.
+    pub(super) fn reader_from_the_beginning(&self) -> Reader {
+        let state = self.lock();
+        let at = Position { offset: 0, ..state.log.top() };
+        Reader { at, batch_end: None, changes: 0 }
+    }
+
+    /// Counts a subscriber, who is one already, among those that keep the channel.
+    pub(super) fn pin(&self) -> Result<(), Lost> {
+        let mut state = self.lock();
+        if state.lost {
+            return Err(Lost);
+        }
+        state.pinned += 1;
+        Ok(())
+    }
+
+    /// The opposite of [`pin`](Self::pin).
+    pub(super) fn unpin(&self) {
+        self.lock().pinned -= 1;
+    }
+
+    /// Takes a subscriber away.
+    pub(super) fn detach(&self, ticket: Option<Ticket>, pinned: bool) {
+        let mut state = self.lock();
+        state.subscribers -= 1;
+        state.pinned -= usize::from(pinned);
+        if let Some(ticket) = ticket {
+            state.idle.remove(ticket);
+        }
+    }
+
+    /// Reads on. What is read is added to `out`.
+    pub(super) fn read(
+        &self,
+        reader: &mut Reader,
+        quantum: Quantum,
+        (subscriber, slot): (&Arc<Subscriber>, Slot),
+        out: &mut VecDeque<Arc<Publication>>,
+        now: Instant,
+    ) -> Read {
+        let mut state = self.lock();
+        if let Some(change) = state.presence.read(&mut reader.changes) {
+            return Read::Presence(change);
+        }
+        let top = state.log.top();
+        let floor = state.log.floor();
+        if reader.at.offset < floor.offset {
+            if state.lost {
+                return Read::Lost;
+            }
+            return Read::Passed(self.after_passed(floor, top));
+        }
+        // Who has to pause after each batch gets what is there now, who need not whatever is there.
+        let paces = !self.options.min_interval.is_zero();
+        let end = match (paces, reader.batch_end) {
+            (true, Some(end)) => end,
+            (true, None) => top.offset,
+            (false, _) => Offset::MAX,
+        };
+        let mut bytes = 0;
+        let mut left = state.log.read(reader.at.offset).peekable();
+        while let Some(publication) =
+            left.next_if(|publication| publication.position().offset <= end)
+        {
+            reader.at = publication.position();
+            out.push_back(publication.clone());
+            bytes += publication.size();
+            if out.len() >= quantum.publications || bytes >= quantum.bytes {
+                break;
+            }
+        }
+        let next = left.peek().map(|publication| publication.position().offset);
+        drop(left);
+        if next.is_some_and(|next| next <= end) {
+            reader.batch_end = paces.then_some(end);
+            return Read::More;
+        }
+        reader.batch_end = None;
+        if paces && (!out.is_empty() || next.is_some()) {
+            return Read::BatchOver;
+        }
+        if state.lost {
+            return Read::Lost;
+        }
+        let ticket = state.idle.insert(subscriber.clone(), slot);
+        if state.idle.len() == state.subscribers && state.log.len() > self.options.history_size {
+            state.log.trim(&self.options, false, now);
+        }
+        Read::Idle(ticket)
+    }
+
+    fn after_passed(&self, floor: Position, top: Position) -> Position {
+        use super::Overflow::{Disconnect, DropOldest, Latest, Resume};
+        match (self.options.overflow, self.options.after_gap) {
+            (DropOldest | Latest, _) | (Resume, AfterGap::Oldest) => floor,
+            (Resume, AfterGap::Newest) | (Disconnect, _) => top,
+        }
+    }
+
+    /// Adds a connection of a client to those who are on the channel.
+    pub(super) fn join(&self, client: &Client) {
+        self.change_presence(|presence, announce| presence.join(client, announce));
+    }
+
+    /// Takes one away.
+    pub(super) fn leave(&self, id: &str) {
+        self.change_presence(|presence, announce| presence.leave(id, announce));
+    }
+
+    fn change_presence(&self, change: impl FnOnce(&mut Presence, bool) -> bool) {
+        let mode = self.options.presence;
+        if mode == PresenceMode::Off {
+            return;
+        }
+        let mut state = self.lock();
+        if change(&mut state.presence, mode == PresenceMode::Announced) {
+            let woken = state.idle.take();
+            drop(state);
+            self.tell(woken);
+        }
+    }
+
+    pub(super) fn presence(&self) -> Vec<Client> {
+        self.lock().presence.list()
+    }
+
+    pub(super) fn top(&self) -> Position {
+        self.lock().log.top()
+    }
+
+    /// Drops what is over by age.
+    pub(super) fn trim(&self, now: Instant) {
+        let mut state = self.lock();
+        let lagging = state.idle.len() < state.subscribers;
+        state.log.trim(&self.options, lagging, now);
+    }
+
+    /// Drops the oldest publications until the budget has room.
+    pub(super) fn shrink(&self) {
+        let mut state = self.lock();
+        while !self.budget.has_room() && state.log.drop_oldest() {}
+    }
+
+    /// Gives the channel up, unless a subscriber has asked for it by name. `Ok` are those who are
+    /// to be told.
+    pub(super) fn lose(&self) -> Option<Woken> {
+        let mut state = self.lock();
+        if state.pinned > 0 {
+            return None;
+        }
+        state.lost = true;
+        while state.log.drop_oldest() {}
+        Some(state.idle.take())
+    }
+
+    /// Whether nothing was ever published: nobody misses anything when it is gone.
+    pub(super) fn is_unused(&self) -> bool {
+        self.lock().log.top().offset == 0
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.budget.release(OVERHEAD + self.name.as_str().len() + state.seen.bytes());
+    }
+}

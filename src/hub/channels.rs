@@ -1,0 +1,136 @@
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lru::LruCache;
+
+use super::channel::Channel;
+use super::patterns::Losses;
+use super::subscriber::Woken;
+use super::{ChannelName, Pattern};
+
+const SHARDS: usize = 64;
+
+type Shard = LruCache<ChannelName, Arc<Channel>, RandomState>;
+
+/// All channels of a hub, by name, and from the one that was used last to the one whose turn it is
+/// to make room.
+pub(super) struct Channels {
+    hasher: RandomState,
+    shards: Box<[Mutex<Shard>]>,
+    /// Counts uses, so that channels of different shards can be told apart by age.
+    tick: AtomicU64,
+    /// Whoever holds it makes room.
+    evicting: Mutex<()>,
+}
+
+impl Channels {
+    pub(super) fn new() -> Self {
+        let hasher = RandomState::new();
+        let shard = || Mutex::new(LruCache::unbounded_with_hasher(hasher.clone()));
+        let shards = (0..SHARDS).map(|_| shard()).collect();
+        Channels { hasher, shards, tick: AtomicU64::new(0), evicting: Mutex::new(()) }
+    }
+
+    fn shard(&self, name: &ChannelName) -> MutexGuard<'_, Shard> {
+        // The low bits choose the place within the shard.
+        let index = (self.hasher.hash_one(name) >> 32) as usize % SHARDS;
+        lock(&self.shards[index])
+    }
+
+    fn tick(&self) -> u64 {
+        self.tick.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The channel, which is made unless there is one.
+    pub(super) fn get_or_create(
+        &self,
+        name: &ChannelName,
+        create: impl FnOnce(u64) -> Channel,
+    ) -> Arc<Channel> {
+        let mut shard = self.shard(name);
+        let tick = self.tick();
+        if let Some(channel) = shard.get(name) {
+            channel.touch(tick);
+            return channel.clone();
+        }
+        let channel = Arc::new(create(tick));
+        shard.push(name.clone(), channel.clone());
+        channel
+    }
+
+    pub(super) fn get(&self, name: &ChannelName) -> Option<Arc<Channel>> {
+        self.shard(name).peek(name).cloned()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    pub(super) fn matching(&self, pattern: &Pattern) -> Vec<Arc<Channel>> {
+        let mut found = Vec::new();
+        for shard in &self.shards {
+            let shard = lock(shard);
+            let matching = shard.iter().filter(|(name, _)| pattern.matches(name));
+            found.extend(matching.map(|(_, channel)| channel.clone()));
+        }
+        found
+    }
+
+    pub(super) fn for_each(&self, mut visit: impl FnMut(&Channel)) {
+        for shard in &self.shards {
+            let channels: Vec<_> = lock(shard).iter().map(|(_, channel)| channel.clone()).collect();
+            channels.iter().for_each(|channel| visit(channel));
+        }
+    }
+
+    /// Makes room: from the channel that was not used for the longest time on, drops the oldest
+    /// publications, and channels without any to which nobody has subscribed by name. Says how many
+    /// channels were lost.
+    ///
+    /// One thread at a time does it; others go on.
+    pub(super) fn evict(&self, has_room: impl Fn() -> bool, losses: &Losses) -> u64 {
+        let Ok(_evicting) = self.evicting.try_lock() else { return 0 };
+        let mut lost = 0;
+        // Those that have to stay come to the front, so each is seen once at most.
+        for _ in 0..self.len() {
+            if has_room() {
+                break;
+            }
+            let Some(mut woken) = self.evict_oldest(&has_room, losses) else { continue };
+            woken.tell();
+            lost += 1;
+        }
+        lost
+    }
+
+    fn evict_oldest(&self, has_room: impl Fn() -> bool, losses: &Losses) -> Option<Woken> {
+        let age = |shard: &&Mutex<Shard>| {
+            lock(shard).peek_lru().map_or(u64::MAX, |(_, channel)| channel.used())
+        };
+        let mut shard = lock(self.shards.iter().min_by_key(age)?);
+        let (name, channel) = shard.peek_lru()?;
+        let (name, channel) = (name.clone(), channel.clone());
+        channel.shrink();
+        if has_room() {
+            return None;
+        }
+        let unused = channel.is_unused();
+        let Some(woken) = channel.lose() else {
+            channel.touch(self.tick());
+            shard.promote(&name);
+            return None;
+        };
+        shard.pop(&name);
+        // Under the lock of the shard: before there can be another channel by this name.
+        if !unused {
+            losses.push(name);
+        }
+        Some(woken)
+    }
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,66 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::GapReason;
+
+/// What a hub holds and has done, at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Channels that there are.
+    pub channels: usize,
+    /// Subscriptions that there are.
+    pub subscriptions: u64,
+    /// Bytes that channels and their publications take, as far as the budget counts them.
+    pub history_bytes: usize,
+    /// The bytes that they may take.
+    pub history_budget: usize,
+    /// Messages that were published.
+    pub published: u64,
+    /// Messages that were not published because their idempotency key was known.
+    pub duplicates: u64,
+    /// Publications that subscriptions have read.
+    pub delivered: u64,
+    /// Channels that were dropped to keep to the budget.
+    pub channels_lost: u64,
+    /// Gaps that subscriptions were told of, in the order of [`GapReason`]:
+    /// [`gaps_by`](Self::gaps_by) knows the place.
+    pub gaps: [u64; GapReason::COUNT],
+}
+
+impl Stats {
+    /// The gaps that subscriptions were told of for one reason.
+    pub fn gaps_by(&self, reason: GapReason) -> u64 {
+        self.gaps[reason as usize]
+    }
+}
+
+/// What is counted as it happens.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) subscriptions: AtomicU64,
+    pub(super) published: AtomicU64,
+    pub(super) duplicates: AtomicU64,
+    pub(super) delivered: AtomicU64,
+    pub(super) channels_lost: AtomicU64,
+    gaps: [AtomicU64; GapReason::COUNT],
+}
+
+impl Counters {
+    pub(super) fn gap(&self, reason: GapReason) {
+        add(&self.gaps[reason as usize], 1);
+    }
+
+    pub(super) fn fill(&self, stats: &mut Stats) {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        stats.subscriptions = get(&self.subscriptions);
+        stats.published = get(&self.published);
+        stats.duplicates = get(&self.duplicates);
+        stats.delivered = get(&self.delivered);
+        stats.channels_lost = get(&self.channels_lost);
+        stats.gaps = std::array::from_fn(|reason| get(&self.gaps[reason]));
+    }
+}
+
+pub(super) fn add(counter: &AtomicU64, count: u64) {
+    counter.fetch_add(count, Ordering::Relaxed);
+}

@@ -1,0 +1,73 @@
+//! Tests of the hub as a whole.
+
+mod model;
+mod threads;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Wake, Waker};
+
+use super::*;
+
+pub(super) fn name(text: &str) -> ChannelName {
+    text.parse().unwrap()
+}
+
+pub(super) fn interest(text: &str) -> Interest {
+    text.parse().unwrap()
+}
+
+/// Counts how often it was woken.
+#[derive(Default)]
+pub(super) struct Alarm(AtomicUsize);
+
+impl Alarm {
+    pub(super) fn new() -> (Arc<Self>, Waker) {
+        let alarm = Arc::<Alarm>::default();
+        (alarm.clone(), alarm.into())
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// All items that there are, in words: `sub`, `12` for a publication's data, `gap slow`...
+pub(super) fn words(subscription: &mut Subscription) -> Vec<String> {
+    std::iter::from_fn(|| subscription.try_next()).map(|item| word(&item)).collect()
+}
+
+pub(super) fn word(item: &Item) -> String {
+    match item {
+        Item::Subscribed(s) => {
+            let outcome = match (s.was_recovering, s.recovered) {
+                (true, true) => "recovered",
+                (true, false) => "not recovered",
+                (false, _) => "live",
+            };
+            format!("{} {outcome}", s.interest)
+        }
+        Item::Publication(p) => format!("{} {}", p.channel(), String::from_utf8_lossy(p.data())),
+        Item::Gap(g) => {
+            let offset = |position: Option<Position>| match position {
+                Some(position) => position.offset.to_string(),
+                None => "?".to_owned(),
+            };
+            let (from, to) = (offset(g.from), offset(g.to));
+            format!("{} gap {} {from}..{to}", g.interest, g.reason.as_str())
+        }
+        Item::Presence(p) => match &p.kind {
+            PresenceKind::Joined(client) => format!("{} joined {}", p.channel, client.id),
+            PresenceKind::Left(client) => format!("{} left {}", p.channel, client.id),
+            PresenceKind::Missed => format!("{} presence missed", p.channel),
+        },
+        Item::Unsubscribed { interest, reason } => format!("{interest} unsubscribed {reason:?}"),
+        Item::Disconnected { channel } => format!("{channel} disconnected"),
+    }
+}
