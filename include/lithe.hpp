@@ -177,6 +177,8 @@ public:
     /// Valid for as long as the message is.
     lithe::text text() const noexcept { return lithe::text(raw_.data, raw_.len); }
     std::string str() const { return text().str(); }
+    /// For the functions of lithe.h that take a message.
+    const lithe_message_t *raw() const noexcept { return &raw_; }
     /// Where a function of lithe.h puts a message; the one that was there is freed.
     lithe_message_t *out() noexcept {
         lithe_message_free(&raw_);
@@ -297,6 +299,12 @@ public:
         const std::int32_t code = lithe_buffer_create(kind, data.ptr, data.size(), &made);
         return own(code, made);
     }
+    /// Of what was received, without a copy.
+    std::int32_t create(const message &from) noexcept {
+        lithe_buffer_t made = 0;
+        const std::int32_t code = lithe_buffer_from_message(from.raw(), &made);
+        return own(code, made);
+    }
 };
 
 class websocket : public handle<lithe_ws_free> {
@@ -309,6 +317,9 @@ public:
         const std::int32_t code = lithe_ws_accept(from.raw(), options, &made);
         return own(code, made);
     }
+    std::int32_t accept(const request &from, const lithe_ws_options_t &options) noexcept {
+        return accept(from, &options);
+    }
     text protocol() const noexcept { return get(lithe_ws_protocol); }
     /// Frees the message that was there.
     std::int32_t receive(message &next, std::int32_t timeout_ms = forever) const noexcept {
@@ -320,9 +331,9 @@ public:
     std::int32_t send_binary(text data, std::int32_t timeout_ms = forever) const noexcept {
         return lithe_ws_send(raw(), LITHE_BINARY, data.ptr, data.size(), timeout_ms);
     }
-    /// Sends what was received, as text or as bytes.
+    /// Sends what was received, as text or as bytes, without a copy if it is large.
     std::int32_t send(const message &data, std::int32_t timeout_ms = forever) const noexcept {
-        return lithe_ws_send(raw(), data.kind(), data.data(), data.size(), timeout_ms);
+        return lithe_ws_send_message(raw(), data.raw(), timeout_ms);
     }
     std::int32_t send(const buffer &data, std::int32_t timeout_ms = forever) const noexcept {
         return lithe_ws_send_buffer(raw(), data.raw(), timeout_ms);
@@ -345,6 +356,9 @@ public:
         lithe_sse_t made = 0;
         const std::int32_t code = lithe_sse_open(from.raw(), options, &made);
         return own(code, made);
+    }
+    std::int32_t open(const request &from, const lithe_sse_options_t &options) noexcept {
+        return open(from, &options);
     }
     std::int32_t send(const lithe_sse_event_t &event,
                       std::int32_t timeout_ms = forever) const noexcept {

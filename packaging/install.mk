@@ -68,6 +68,7 @@ install: dist ## Install the C library: PREFIX=/usr/local, DESTDIR, LIBDIR, INCL
 	$(INSTALL) -m 644 $(BUILT)/liblithe.a '$(DESTDIR)$(LIBDIR)'
 	$(STRIP) -S '$(DESTDIR)$(LIBDIR)/liblithe.a'
 	$(INSTALL) -m 755 $(BUILT)/$(SHARED_BUILT) '$(DESTDIR)$(LIBDIR)/$(SHARED_FILE)'
+	$(STRIP) -S -x '$(DESTDIR)$(LIBDIR)/$(SHARED_FILE)'
 	ln -sf $(SHARED_FILE) '$(DESTDIR)$(LIBDIR)/$(SHARED_NAME)'
 	ln -sf $(SHARED_NAME) '$(DESTDIR)$(LIBDIR)/$(SHARED_BUILT)'
 	@for file in $(PC_FILES); do \
@@ -102,7 +103,7 @@ size: dist ## Say how large a C program is with the library in it
 	@$(CC) -O2 -std=c11 -pthread -Iinclude -Wl,--gc-sections -s -o $(BUILT)/echo \
 	    examples/c/echo.c $(BUILT)/liblithe.a $(SYSTEM_LIBRARIES)
 	@$(STRIP) -S -o $(BUILT)/stripped.a $(BUILT)/liblithe.a
-	@$(STRIP) -o $(BUILT)/stripped.so $(BUILT)/$(SHARED_BUILT)
+	@$(STRIP) -S -x -o $(BUILT)/stripped.so $(BUILT)/$(SHARED_BUILT)
 	@cd $(BUILT) && wc -c echo stripped.a stripped.so | sed '$$d'
 
 DEB ?= $(BUILT)/liblithe-dev_$(VERSION)_$(shell dpkg --print-architecture 2>/dev/null).deb

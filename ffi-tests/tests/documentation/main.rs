@@ -12,6 +12,9 @@ use lithe_ffi_tests::root;
 const PAGES: [&str; 4] =
     ["README.md", "docs/c-api.md", "docs/c-api/production.md", "docs/coming-from.md"];
 
+/// The page about C++.
+const CPP_PAGE: &str = "docs/c-api/cpp.md";
+
 /// Others with C in them.
 const OTHERS: [&str; 1] = ["docs/migration.md"];
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use lithe_ffi_tests::{Language, check_compiles, root};
+use lithe_ffi_tests::{Language, check_compiles, check_compiles_as, root};
 
-use crate::{OTHERS, PAGES, blocks, read};
+use crate::{CPP_PAGE, OTHERS, PAGES, blocks, read};
 
 const REFERENCE: &str = "docs/c-api/reference.md";
 
@@ -17,6 +17,15 @@ fn every_piece_of_c_compiles() {
         for block in blocks {
             check_compiles("cc", Language::C, &block);
         }
+    }
+}
+
+#[test]
+fn every_piece_of_cpp_compiles() {
+    let blocks = blocks(CPP_PAGE, "cpp");
+    assert!(!blocks.is_empty(), "{CPP_PAGE} has no C++ in it");
+    for block in blocks {
+        check_compiles_as("c++", "c++11", &["-fno-exceptions", "-fno-rtti"], &block);
     }
 }
 
@@ -48,7 +57,7 @@ fn the_guide_names_nothing_that_the_header_does_not_have() {
         prefix if prefix.ends_with('_') => known.iter().any(|name| name.starts_with(prefix)),
         name => known.contains(name),
     };
-    for file in PAGES.iter().chain(&[REFERENCE]) {
+    for file in PAGES.iter().chain(&[REFERENCE, CPP_PAGE]) {
         let text = read(file);
         let ours = names(&text).filter(|name| name.to_ascii_lowercase().starts_with("lithe_"));
         let unknown: Vec<_> = ours.filter(|name| !is_known(name)).collect();
@@ -73,9 +82,8 @@ fn anchors(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn links_between_the_pages_lead_somewhere() {
-    for file in
-        PAGES.iter().chain(&OTHERS).chain(&[REFERENCE, "docs/install.md", "docs/performance.md"])
-    {
+    let more = [REFERENCE, CPP_PAGE, "docs/install.md", "docs/performance.md"];
+    for file in PAGES.iter().chain(&OTHERS).chain(&more) {
         let text = prose(&read(file));
         let directory = Path::new(file).parent().expect("it is in the repository");
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {

@@ -12,24 +12,31 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::blocks;
+use crate::{CPP_PAGE, blocks};
 
 /// Longer than anything takes that is not stuck.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The program in a page whose text has that in it, on a free port.
-fn program(file: &str, name: &str, mark: &str) -> Program {
-    let mut programs = blocks(file, "c").into_iter().filter(|block| block.contains(mark));
+fn program(file: &str, language: &str, name: &str, mark: &str) -> Program {
+    let mut programs = blocks(file, language).into_iter().filter(|block| block.contains(mark));
     let program = programs.next().expect("a whole program");
     assert!(programs.next().is_none(), "two programs with {mark}");
     assert_eq!(program.matches("127.0.0.1:8080\"").count(), 1);
-    let source = scratch_file(&format!("{name}.c"));
+    let source = scratch_file(&format!("{name}.{language}"));
     fs::write(&source, program.replace("127.0.0.1:8080\"", "127.0.0.1:0\"")).unwrap();
-    Program::start(&compile(&format!("page-{name}"), &[source], Linkage::Static), [""; 0])
+    let binary = format!("page-{name}-{language}");
+    Program::start(&compile(&binary, &[source], Linkage::Static), [""; 0])
 }
 
 fn program_of_the_guide(name: &str) -> (Program, String) {
-    let mut program = program("docs/c-api.md", name, &format!("/* {name}.c: "));
+    let mut program = program("docs/c-api.md", "c", name, &format!("/* {name}.c: "));
+    let address = address(&program.line());
+    (program, address)
+}
+
+fn program_in_cpp(name: &str) -> (Program, String) {
+    let mut program = program(CPP_PAGE, "cpp", name, &format!("// {name}.cpp: "));
     let address = address(&program.line());
     (program, address)
 }
@@ -204,31 +211,52 @@ fn feed_goes_on_where_the_client_was() {
     program.terminate();
 }
 
+/// Bodies in both directions, larger than all buffers on the way; the last one breaks off.
+async fn transfers(address: &str) {
+    const LEN: usize = 20 * 1024 * 1024;
+    let mut put = Http::send(address, "PUT /upload", &vec![7; LEN]).await;
+    put.until(&format!("\r\n\r\n{LEN} bytes\n")).await;
+    let mut get = Http::send(address, &format!("GET /zeros/{LEN}"), b"").await;
+    assert!(get.until("\r\n\r\n").await.contains("transfer-encoding: chunked"));
+    let mut got = Vec::new();
+    while !got.ends_with(b"\r\n0\r\n\r\n") {
+        assert_ne!(get.0.read_buf(&mut got).await.unwrap(), 0, "broken off");
+    }
+    assert_eq!(got.iter().filter(|byte| **byte == 0).count(), LEN);
+    assert_eq!(status(address, "GET /zeros/", b"").await, "404");
+
+    let mut gone = TcpStream::connect(address).await.unwrap();
+    let head = b"PUT /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nbegun";
+    gone.write_all(head).await.unwrap();
+}
+
 #[test]
 fn upload_takes_and_sends_bodies_of_any_size() {
-    const LEN: usize = 10 * 1024 * 1024;
     let (mut program, address) = program_of_the_guide("upload");
-    test(async {
-        let mut put = Http::send(&address, "PUT /upload", &vec![7; LEN]).await;
-        put.until(&format!("\r\n\r\n{LEN} bytes\n")).await;
-        let mut get = Http::send(&address, "GET /zeros/1000000", b"").await;
-        assert!(get.until("\r\n\r\n").await.contains("transfer-encoding: chunked"));
-        let (mut zeros, mut end) = (0, [1; 5]);
-        while &end != b"0\r\n\r\n" {
-            end.rotate_left(1);
-            end[4] = get.0.read_u8().await.unwrap();
-            zeros += usize::from(end[4] == 0);
-        }
-        assert_eq!(zeros, 1_000_000);
-        assert_eq!(status(&address, "GET /zeros/", b"").await, "404");
-
-        let mut gone = TcpStream::connect(&address).await.unwrap();
-        let head = b"PUT /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nbegun";
-        gone.write_all(head).await.unwrap();
-    });
+    test(transfers(&address));
     assert_eq!(program.line(), "given up after 5 bytes: closed");
     program.interrupt();
     program.finish();
+}
+
+#[test]
+fn upload_events_takes_and_sends_bodies_of_any_size() {
+    let (mut program, address) = program_of_the_guide("upload_events");
+    test(transfers(&address));
+    assert_eq!(program.line(), "given up after 5 bytes: closed");
+    program.terminate();
+}
+
+#[test]
+fn the_programs_in_cpp_echo() {
+    for name in ["echo", "echo_events"] {
+        let (program, address) = program_in_cpp(name);
+        test(async {
+            echoes(&address).await;
+            assert_eq!(status(&address, "GET /", b"").await, "426");
+        });
+        program.terminate();
+    }
 }
 
 #[test]
@@ -246,7 +274,7 @@ fn the_program_in_python_echoes() {
 
 #[test]
 fn the_program_of_the_readme_tells_visitors_of_each_other() {
-    let mut program = program("README.md", "visitors", "int main");
+    let mut program = program("README.md", "c", "visitors", "int main");
     let address = address(&program.line());
     test(async {
         let mut first = Http::listen(&address, "/", "").await;
