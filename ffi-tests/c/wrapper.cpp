@@ -68,7 +68,7 @@ static void check_requests(const lithe::server &server) {
 }
 
 static lithe::websocket open_in_cpp(const lithe::server &server, int *client,
-                                    const lithe_ws_options_t *options) {
+                                    const lithe::websocket_options &options = {}) {
     char response[1024];
     lithe::request request;
     lithe::websocket ws;
@@ -88,7 +88,7 @@ static void check_websockets(const lithe::server &server) {
     lithe::message message, kept;
     lithe::buffer buffer;
     {
-        lithe::websocket ws = open_in_cpp(server, &client, nullptr);
+        lithe::websocket ws = open_in_cpp(server, &client);
         client_send_frame(client, 0x81, LAST_WORDS, strlen(LAST_WORDS));
         client_send_frame(client, 0x82, "bytes", 5);
         CHECK_OK(ws.receive(message, LONG_MS));
@@ -101,11 +101,14 @@ static void check_websockets(const lithe::server &server) {
         CHECK_OK(ws.send_binary(std::string("\0\1", 2)));
         CHECK_OK(buffer.create("shared"));
         CHECK_OK(ws.send(buffer));
+        CHECK_OK(buffer.create(message));
+        CHECK_OK(ws.send(buffer));
         CHECK(client_read_frame(client, got, sizeof got, &len) == 0x81);
         CHECK(lithe::text(got, len) == LAST_WORDS);
         CHECK(client_read_frame(client, got, sizeof got, &len) == 0x81 && len == 4);
         CHECK(client_read_frame(client, got, sizeof got, &len) == 0x82 && len == 2 && got[1] == 1);
         CHECK(client_read_frame(client, got, sizeof got, &len) == 0x81 && len == 6);
+        CHECK(client_read_frame(client, got, sizeof got, &len) == 0x82 && len == 5);
         CHECK_CODE(LITHE_ERR_TIMEOUT, ws.receive(message, 0));
         CHECK(message.size() == 0 && ws.protocol().size() == 0);
     }
@@ -115,7 +118,7 @@ static void check_websockets(const lithe::server &server) {
     close(client);
 
     lithe::close_info info;
-    lithe::websocket ws = open_in_cpp(server, &client, nullptr);
+    lithe::websocket ws = open_in_cpp(server, &client);
     CHECK_OK(ws.close(4000, "done"));
     CHECK(client_read_frame(client, got, sizeof got, &len) == 0x88 && len == 6);
     client_send_frame(client, 0x88, "\x0f\xa0", 2);
@@ -124,7 +127,7 @@ static void check_websockets(const lithe::server &server) {
     close(client);
 
     // Over to C and back.
-    ws = open_in_cpp(server, &client, nullptr);
+    ws = open_in_cpp(server, &client);
     lithe_ws_t raw = ws.release();
     CHECK(!ws);
     CHECK_OK(lithe_ws_send_text(raw, "from C", -1));
@@ -161,7 +164,7 @@ static void check_event_batches(const lithe::server &server) {
     options.user_data = 42;
     lithe::event_batch events(8);
     lithe::message message;
-    lithe::websocket ws = open_in_cpp(server, &client, &options);
+    lithe::websocket ws = open_in_cpp(server, &client, options);
     client_send_frame(client, 0x81, LAST_WORDS, strlen(LAST_WORDS));
     client_send_frame(client, 0x81, LAST_WORDS, strlen(LAST_WORDS));
     for (int messages = 0; messages < 2;) {
@@ -183,7 +186,7 @@ int main() {
     lithe::server_config config;
     lithe::drain_report report;
     config.address = "nowhere";
-    CHECK_CODE(LITHE_ERR_IO, moved.start(config));
+    CHECK_CODE(LITHE_ERR_BAD_ARGUMENT, moved.start(config));
     CHECK(!moved);
     CHECK_OK(moved.start());
     server = std::move(moved);

@@ -51,7 +51,7 @@ fn the_reference_lists_each_function_once() {
 /// Functions, types and constants: also `lithe_ws_` and the like, which stand for what begins so.
 #[test]
 fn the_guide_names_nothing_that_the_header_does_not_have() {
-    let header = read("include/lithe.h");
+    let header = read("include/lithe.h") + &read("include/lithe.hpp");
     let known: BTreeSet<_> = names(&header).collect();
     let is_known = |name: &str| match name {
         prefix if prefix.ends_with('_') => known.iter().any(|name| name.starts_with(prefix)),
