@@ -84,7 +84,8 @@ impl Host for Inbox {
         }
         match Handle::try_current() {
             Ok(worker) if state.listed.len() < ENOUGH => {
-                if !std::mem::replace(&mut state.is_being_roused, true) {
+                // Another worker may take longer over its turn.
+                if state.roused_by.replace(worker.id()) != Some(worker.id()) {
                     drop(state);
                     // Behind the tasks that are ready now.
                     worker.spawn(rouse(Rouse(self)));
@@ -101,7 +102,7 @@ struct Rouse(Arc<Inbox>);
 impl Drop for Rouse {
     fn drop(&mut self) {
         let mut state = self.0.lock();
-        state.is_being_roused = false;
+        state.roused_by = None;
         self.0.wake_sleeper(state);
     }
 }

@@ -47,8 +47,8 @@ struct State {
     waiters: usize,
     /// One of them is to be woken.
     is_asleep: bool,
-    /// A worker will do that at the end of its turn.
-    is_being_roused: bool,
+    /// The worker that will do that at the end of its turn.
+    roused_by: Option<tokio::runtime::Id>,
     batches: Batches,
     signal: Option<Signal>,
     /// The host has asked to be woken.
