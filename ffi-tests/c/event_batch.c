@@ -152,12 +152,9 @@ static void check_order(lithe_server_t server) {
 }
 
 /* A full queue is told once, and so is the room in it; the same for an event stream. */
-static void check_writable(lithe_server_t server) {
+/* Sends until the queue is full and stays so, and the last send was told. */
+static void fill(lithe_server_t server, lithe_ws_t ws) {
     static char data[4096];
-    int client;
-    lithe_ws_options_t options = as_events(1);
-    options.send_queue_bytes = 64 * 1024;
-    lithe_ws_t ws = open_ws(server, &options, &client);
     while (lithe_ws_send(ws, LITHE_BINARY, data, sizeof data, 0) == LITHE_OK) {
     }
     /* The kernel's own buffers take their share a little later. */
@@ -171,7 +168,16 @@ static void check_writable(lithe_server_t server) {
         CHECK(event.kind == LITHE_EVENT_WRITABLE);
     }
     CHECK_CODE(LITHE_ERR_FULL, lithe_ws_send(ws, LITHE_BINARY, data, sizeof data, 0));
-    char got[sizeof data];
+}
+
+static void check_writable(lithe_server_t server) {
+    static char got[4096], data[4096];
+    int client;
+    lithe_ws_options_t options = as_events(1);
+    options.send_queue_bytes = 64 * 1024;
+    lithe_ws_t ws = open_ws(server, &options, &client);
+    fill(server, ws);
+    lithe_event_t event;
     size_t len;
     while (lithe_server_wait(server, &event, 1, 0) == 0) {
         client_read_frame(client, got, sizeof got, &len);
@@ -300,6 +306,26 @@ static void check_pause(lithe_server_t server) {
     CHECK_OK(lithe_ws_pause(ws));
     client_reset(client);
     event = next(server, LITHE_EVENT_CLOSED);
+    lithe_event_free(&event, 1);
+    CHECK_OK(lithe_ws_free(ws));
+
+    /* A host that has paused until there is room is told to go on, and so comes to the end. */
+    options.send_queue_bytes = 64 * 1024;
+    ws = open_ws(server, &options, &client);
+    client_send_frame(client, 0x81, "left", 4);
+    struct pollfd events = {lithe_server_event_fd(server), POLLIN, 0};
+    CHECK(poll(&events, 1, LONG_MS) == 1);
+    CHECK_OK(lithe_ws_pause(ws));
+    fill(server, ws);
+    client_reset(client);
+    next(server, LITHE_EVENT_WRITABLE);
+    CHECK_CODE(LITHE_ERR_CLOSED, lithe_ws_send_text(ws, "more", 0));
+    CHECK_OK(lithe_ws_resume(ws));
+    event = next(server, LITHE_EVENT_MESSAGE);
+    CHECK(event.message.len == 4);
+    lithe_event_free(&event, 1);
+    event = next(server, LITHE_EVENT_CLOSED);
+    CHECK(event.clean == 0);
     lithe_event_free(&event, 1);
     CHECK_OK(lithe_ws_free(ws));
 

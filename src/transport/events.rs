@@ -130,6 +130,12 @@ impl Port {
         self.announce()
     }
 
+    /// The source has ended. Whoever waits for room waits no longer, and learns so by trying.
+    pub(crate) fn announce_end(&mut self) -> Announcement {
+        self.writable |= std::mem::take(&mut self.full);
+        self.announce()
+    }
+
     /// Hands over what has happened, as far as there is room: what `next` gives comes between the
     /// beginning and the `end`. Says whether something is left, apart from what `next` has.
     pub(crate) fn hand_over(

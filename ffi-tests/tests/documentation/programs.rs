@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -149,6 +152,43 @@ fn echo_events_echoes() {
     test(async {
         echoes(&address).await;
         assert_eq!(status(&address, "GET /", b"").await, "426");
+    });
+    program.terminate();
+}
+
+#[test]
+fn echo_paused_echoes_to_those_who_send_before_they_read() {
+    /// Several times what all buffers on the way hold.
+    const MESSAGES: usize = 600;
+    let message = |number: usize| Message::binary(vec![number as u8; 100_000]);
+    let (program, address) = program_of_the_guide("echo_paused");
+    test(async {
+        echoes(&address).await;
+        assert_eq!(status(&address, "GET /", b"").await, "426");
+
+        let (mut sender, mut receiver) = connect(&address).await.split();
+        let sent = Arc::new(AtomicUsize::new(0));
+        let sending = tokio::spawn({
+            let sent = sent.clone();
+            async move {
+                for number in 0..MESSAGES {
+                    sender.send(message(number)).await.unwrap();
+                    sent.fetch_add(1, Relaxed);
+                }
+            }
+        });
+        // Until the program holds this client up. The others go on.
+        let mut before = usize::MAX;
+        while sent.load(Relaxed) != before {
+            before = sent.load(Relaxed);
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        assert!(before < MESSAGES);
+        echoes(&address).await;
+        for number in 0..MESSAGES {
+            assert_eq!(receiver.next().await.unwrap().unwrap(), message(number));
+        }
+        sending.await.unwrap();
     });
     program.terminate();
 }

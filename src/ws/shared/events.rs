@@ -61,6 +61,12 @@ impl State {
     pub(super) fn announce_room(&mut self) -> Announcement {
         self.port.as_mut().map(|port| port.announce_room()).unwrap_or_default()
     }
+
+    /// A host that has paused the messages until there is room hears of the end by being told that
+    /// there is, as the messages hold the end itself back.
+    pub(super) fn announce_end(&mut self) -> Announcement {
+        self.port.as_mut().map(|port| port.announce_end()).unwrap_or_default()
+    }
 }
 
 impl Source for Shared {

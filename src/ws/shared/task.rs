@@ -161,7 +161,7 @@ impl Shared {
         }
         let mut wakes = state.wake_all();
         wakes.0.extend(state.waiting_for_end.wakers());
-        let announcement = state.announce();
+        let announcement = state.announce_end();
         drop(state);
         announcement.tell();
         self.readable.notify_all();
