@@ -419,8 +419,8 @@ impl Channel {
         while !self.budget.has_room() && state.log.drop_oldest() {}
     }
 
-    /// Gives the channel up, unless a subscriber has asked for it by name. `Ok` are those who are
-    /// to be told.
+    /// Gives the channel up, unless a subscriber has asked for it by name. Those who wait are to be
+    /// told.
     pub(super) fn lose(&self) -> Option<Woken> {
         let mut state = self.lock();
         if state.pinned > 0 {
@@ -429,6 +429,11 @@ impl Channel {
         state.lost = true;
         while state.log.drop_oldest() {}
         Some(state.idle.take())
+    }
+
+    /// Whether the hub has given it up.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lock().lost
     }
 
     /// Whether nothing was ever published: nobody misses anything when it is gone.

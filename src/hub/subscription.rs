@@ -137,9 +137,10 @@ impl Subscription {
             hub,
             subscriber: Arc::default(),
             options,
-            interests: Vec::new(),
+            // Most have one channel.
+            interests: Vec::with_capacity(1),
             patterns: 0,
-            members: Slab::new(),
+            members: Slab::with_capacity(1),
             by_name: Vec::new(),
             serial: 0,
             items: VecDeque::new(),

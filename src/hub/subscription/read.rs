@@ -1,4 +1,5 @@
 use std::cmp::Reverse;
+use std::collections::VecDeque;
 
 use super::{Pause, Queued, Subscription};
 use crate::hub::channel::{Quantum, Read};
@@ -19,6 +20,10 @@ impl Subscription {
                 return Some(Item::Publication(publication));
             }
             if let Some(Queued { item, settles }) = self.items.pop_front() {
+                if self.items.is_empty() {
+                    // Idle subscriptions are many, and most have had something to say once.
+                    self.items = VecDeque::new();
+                }
                 self.settle(&item, settles);
                 return Some(item);
             }

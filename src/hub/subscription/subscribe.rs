@@ -235,6 +235,8 @@ impl Subscription {
 
     fn add_pattern(&mut self, pattern: Pattern, since: Since<&Found>) {
         let shared = self.hub.shared.clone();
+        // Channels that an earlier subscription to this pattern has heard of are none of its own.
+        self.take_inbox();
         if self.patterns == 0 {
             self.losses = shared.losses.position();
         }
@@ -369,14 +371,19 @@ impl Subscription {
         }
     }
 
-    /// Whether the channel is there already. One by its name that was lost before gives way.
+    /// Whether the channel is there already. Of two by one name the one that was lost gives way.
     fn is_member(&mut self, channel: &Arc<Channel>) -> bool {
         let Some(index) = self.member_of(channel.name()) else { return false };
-        if Arc::ptr_eq(&self.members[index as usize].channel, channel) {
+        let member = &self.members[index as usize].channel;
+        if Arc::ptr_eq(member, channel) {
             return true;
         }
-        self.lose_member(index);
-        false
+        if member.is_lost() {
+            self.lose_member(index);
+            return false;
+        }
+        self.push_missing(channel.name(), GapReason::Slow, None);
+        true
     }
 
     /// Whether one more channel may be found. If not, the pattern is given up.

@@ -352,6 +352,20 @@ fn a_connected_pattern_is_told_of_what_it_had_not_read_when_a_channel_was_lost()
 }
 
 #[test]
+fn what_was_lost_before_a_pattern_was_subscribed_to_again_is_none_of_its_concern() {
+    let hub = Hub::builder().history_budget(20_000).build();
+    let mut subscription = subscribe(&hub, &["logs.*"]);
+    publish(&hub, "logs.1", 1);
+    (0..100).for_each(|n| _ = publish(&hub, &format!("other.{n}"), "x".repeat(1000)));
+    publish(&hub, "logs.1", 2);
+    subscription.unsubscribe(&interest("logs.*"));
+    subscription.subscribe(interest("logs.*")).unwrap();
+    publish(&hub, "logs.1", 3);
+    let expected = ["logs.* unsubscribed Requested", "logs.* live", "logs.1 3"];
+    assert_eq!(words(&mut subscription), expected);
+}
+
+#[test]
 fn a_channel_with_subscribers_by_name_keeps_its_positions_when_its_log_makes_room() {
     let hub = Hub::builder().history_budget(20_000).build();
     let subscription = subscribe(&hub, &["a"]);

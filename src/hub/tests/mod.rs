@@ -1,5 +1,6 @@
 //! Tests of the hub as a whole.
 
+mod latest;
 mod model;
 mod threads;
 
