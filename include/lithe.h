@@ -924,7 +924,7 @@ typedef uint64_t lithe_options_t;
 
 /**
  * There is room again: a send, be it one to many, was told FULL, and since then the send queue has
- * fallen to half.
+ * fallen to half, or the connection has ended while it was paused (see lithe_ws_pause).
  */
 #define LITHE_EVENT_WRITABLE 4
 

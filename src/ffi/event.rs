@@ -22,7 +22,7 @@ pub const LITHE_EVENT_OPEN: lithe_event_kind = 2;
 /// A message has come in: `message`, which belongs to the host.
 pub const LITHE_EVENT_MESSAGE: lithe_event_kind = 3;
 /// There is room again: a send, be it one to many, was told FULL, and since then the send queue has
-/// fallen to half.
+/// fallen to half, or the connection has ended while it was paused (see lithe_ws_pause).
 pub const LITHE_EVENT_WRITABLE: lithe_event_kind = 4;
 /// A WebSocket, event stream or streamed response has ended: its last event, whichever side has
 /// ended it. Of a WebSocket `code` is the close code, `clean` is 1 when both sides have said that
