@@ -11,7 +11,7 @@ use super::patterns::Patterns;
 use super::presence::{Client, Presence, PresenceKind};
 use super::subscriber::{Idle, Slot, Subscriber, Ticket, Woken};
 use super::{
-    AfterGap, ChannelName, ChannelOptions, Epoch, GapReason, Message, Offset, Position,
+    AfterGap, ChannelName, ChannelOptions, Epoch, GapReason, History, Message, Offset, Position,
     PresenceMode, Publication, Published,
 };
 
@@ -406,6 +406,25 @@ impl Channel {
         self.lock().log.top()
     }
 
+    /// The publications of the history after an offset, from the oldest.
+    pub(super) fn history(&self, after: Offset, limit: ReplayLimit, now: Instant) -> History {
+        let state = self.lock();
+        let from = state.log.history_floor(&self.options, now);
+        let mut bytes = 0;
+        let publications = state
+            .log
+            .read(after.max(from.offset))
+            .take(limit.publications)
+            .take_while(|publication| {
+                let first = bytes == 0;
+                bytes += publication.size().max(1);
+                first || bytes <= limit.bytes
+            })
+            .cloned()
+            .collect();
+        History { publications, from, to: state.log.top() }
+    }
+
     /// Drops what is over by age.
     pub(super) fn trim(&self, now: Instant) {
         let mut state = self.lock();
@@ -413,10 +432,12 @@ impl Channel {
         state.log.trim(&self.options, lagging, now);
     }
 
-    /// Drops the oldest publications until the budget has room.
-    pub(super) fn shrink(&self) {
+    /// Drops the oldest publications until the budget has room. Says whether there were any.
+    pub(super) fn shrink(&self) -> bool {
         let mut state = self.lock();
+        let before = state.log.len();
         while !self.budget.has_room() && state.log.drop_oldest() {}
+        state.log.len() < before
     }
 
     /// Gives the channel up, unless a subscriber has asked for it by name. Those who wait are to be

@@ -12,6 +12,18 @@ use super::{ChannelName, Pattern};
 
 const SHARDS: usize = 64;
 
+/// So many channels that have to stay, and have nothing to give, are looked at before a publisher
+/// may go on; the next one looks at others.
+const MAX_IN_VAIN: usize = 32;
+
+/// What making room has cost.
+enum Evicted {
+    /// A channel. Its subscribers are to be told.
+    Lost(Woken),
+    Publications,
+    Nothing,
+}
+
 type Shard = LruCache<ChannelName, Arc<Channel>, RandomState>;
 
 /// All channels of a hub, by name, and from the one that was used last to the one whose turn it is
@@ -93,41 +105,46 @@ impl Channels {
     pub(super) fn evict(&self, has_room: impl Fn() -> bool, losses: &Losses) -> u64 {
         let Ok(_evicting) = self.evicting.try_lock() else { return 0 };
         let mut lost = 0;
-        // Those that have to stay come to the front, so each is seen once at most.
-        for _ in 0..self.len() {
-            if has_room() {
-                break;
+        let mut in_vain = 0;
+        while in_vain < MAX_IN_VAIN && !has_room() {
+            match self.evict_oldest(&has_room, losses) {
+                Evicted::Lost(mut woken) => {
+                    woken.tell();
+                    lost += 1;
+                    in_vain = 0;
+                }
+                Evicted::Publications => in_vain = 0,
+                Evicted::Nothing => in_vain += 1,
             }
-            let Some(mut woken) = self.evict_oldest(&has_room, losses) else { continue };
-            woken.tell();
-            lost += 1;
         }
         lost
     }
 
-    fn evict_oldest(&self, has_room: impl Fn() -> bool, losses: &Losses) -> Option<Woken> {
+    fn evict_oldest(&self, has_room: impl Fn() -> bool, losses: &Losses) -> Evicted {
         let age = |shard: &&Mutex<Shard>| {
             lock(shard).peek_lru().map_or(u64::MAX, |(_, channel)| channel.used())
         };
-        let mut shard = lock(self.shards.iter().min_by_key(age)?);
-        let (name, channel) = shard.peek_lru()?;
+        let Some(shard) = self.shards.iter().min_by_key(age) else { return Evicted::Nothing };
+        let mut shard = lock(shard);
+        let Some((name, channel)) = shard.peek_lru() else { return Evicted::Nothing };
         let (name, channel) = (name.clone(), channel.clone());
-        channel.shrink();
+        let shrunk = channel.shrink();
         if has_room() {
-            return None;
+            return Evicted::Publications;
         }
         let unused = channel.is_unused();
         let Some(woken) = channel.lose() else {
+            // It has to stay: the others come first from now on.
             channel.touch(self.tick());
             shard.promote(&name);
-            return None;
+            return if shrunk { Evicted::Publications } else { Evicted::Nothing };
         };
         shard.pop(&name);
         // Under the lock of the shard: before there can be another channel by this name.
         if !unused {
             losses.push(name);
         }
-        Some(woken)
+        Evicted::Lost(woken)
     }
 }
 

@@ -10,8 +10,8 @@ use super::patterns::{Losses, Patterns};
 use super::presence::Client;
 use super::stats::{Counters, add};
 use super::{
-    ChannelName, ChannelOptions, Clock, Interest, Message, Pattern, Position, Stats,
-    SubscribeError, Subscription, SubscriptionOptions, SystemClock,
+    ChannelName, ChannelOptions, Clock, Interest, Message, Offset, Pattern, Position, Publication,
+    Stats, SubscribeError, Subscription, SubscriptionOptions, SystemClock,
 };
 
 /// Channels with history, and who listens to them. Cloning it is cheap; all clones are one hub.
@@ -46,6 +46,18 @@ pub struct Published {
     pub receivers: usize,
     /// It was published before, with the same idempotency key, and this is where.
     pub duplicate: bool,
+}
+
+/// A part of a channel's history.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct History {
+    /// The publications, from the oldest.
+    pub publications: Vec<Arc<Publication>>,
+    /// After this the history begins: what was published before is gone.
+    pub from: Position,
+    /// Here the channel's log ends, whether or not all up to here was asked for.
+    pub to: Position,
 }
 
 /// Why a message was not published.
@@ -217,6 +229,15 @@ impl Hub {
     /// Where a channel's log ends, if the hub has such a channel.
     pub fn position(&self, channel: &ChannelName) -> Option<Position> {
         Some(self.shared.channels.get(channel)?.top())
+    }
+
+    /// A page of a channel's history: what was published after an offset, from the oldest, and no
+    /// more than is replayed at once ([`Builder::replay_limit`]). Ask again with the offset of the
+    /// last one for the next page. `None` when the hub has no such channel.
+    pub fn history(&self, channel: &ChannelName, after: Offset) -> Option<History> {
+        let shared = &self.shared;
+        let channel = shared.channels.get(channel)?;
+        Some(channel.history(after, shared.replay_limit, shared.now()))
     }
 
     /// Who is on a channel, in no particular order. Nobody, where

@@ -167,6 +167,11 @@ impl Log {
         Ok(())
     }
 
+    /// Where the history begins.
+    pub(super) fn history_floor(&self, options: &ChannelOptions, now: Instant) -> Position {
+        self.position(self.replay_floor(options, now))
+    }
+
     /// Where to begin for one whose gap may end before the top.
     pub(super) fn oldest_replay(
         &self,

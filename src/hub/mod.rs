@@ -78,7 +78,7 @@ mod subscriber;
 mod subscription;
 
 pub use clock::{Clock, SystemClock};
-pub use core::{Builder, Hub, PublishError, Published};
+pub use core::{Builder, History, Hub, PublishError, Published};
 pub use cursor::{Cursor, CursorError, MAX_CURSOR};
 pub use item::{Gap, GapReason, Item, Subscribed, UnsubscribeReason};
 pub use message::{MAX_LABEL, Message, MessageError};

@@ -379,6 +379,18 @@ fn a_channel_with_subscribers_by_name_keeps_its_positions_when_its_log_makes_roo
 }
 
 #[test]
+fn channels_that_have_to_stay_do_not_keep_others_from_making_room() {
+    let hub = Hub::builder().history_budget(50_000).build();
+    let pinned: Vec<_> = (0..200).map(|n| subscribe(&hub, &[&format!("pinned.{n}")])).collect();
+    assert!(hub.stats().history_bytes > 50_000, "these alone are more");
+    (0..1000).for_each(|n| _ = publish(&hub, &format!("other.{n}"), n));
+    assert!(hub.stats().channels < 300, "{:?}", hub.stats());
+    drop(pinned);
+    (0..1000).for_each(|n| _ = publish(&hub, &format!("other.{n}"), n));
+    assert!(hub.stats().history_bytes <= 50_000, "{:?}", hub.stats());
+}
+
+#[test]
 fn a_pattern_that_finds_too_many_channels_is_given_up() {
     let hub = Hub::builder().max_channels(2).build();
     let mut subscription = subscribe(&hub, &["named", "logs.*"]);

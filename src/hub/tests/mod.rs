@@ -72,3 +72,26 @@ pub(super) fn word(item: &Item) -> String {
         Item::Disconnected { channel } => format!("{channel} disconnected"),
     }
 }
+
+#[test]
+fn history_is_read_page_by_page() {
+    let hub = Hub::builder()
+        .defaults(ChannelOptions::default().history_size(5))
+        .replay_limit(2, 1000)
+        .build();
+    assert!(hub.history(&name("a"), 0).is_none());
+    (1..=8).for_each(|_| _ = hub.publish(&name("a"), "x").unwrap());
+    let mut after = 0;
+    let mut read = Vec::new();
+    loop {
+        let page = hub.history(&name("a"), after).unwrap();
+        assert_eq!((page.from.offset, page.to.offset), (3, 8));
+        let Some(last) = page.publications.last() else { break };
+        after = last.position().offset;
+        assert!(page.publications.len() <= 2);
+        read.extend(page.publications.iter().map(|publication| publication.position().offset));
+    }
+    assert_eq!(read, [4, 5, 6, 7, 8]);
+    hub.publish(&name("large"), vec![0; 2000]).unwrap();
+    assert_eq!(hub.history(&name("large"), 0).unwrap().publications.len(), 1);
+}
