@@ -23,7 +23,7 @@
 #define MAX_CLIENTS 10000
 #define MAX_TEXT 16384
 #define CAPACITY 512
-#define DRAIN_MS 5000
+#define DRAIN_MS 10000
 
 /* One client; its events have its address as their user_data. */
 struct client {

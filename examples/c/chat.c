@@ -297,7 +297,7 @@ int main(int argc, char **argv) {
     sigwait(&ends, &signal_number);
 
     /* Browsers are told to come back later; every thread gets LITHE_ERR_CLOSED and ends. */
-    lithe_server_drain(server, 5000, &report);
+    lithe_server_drain(server, 10000, &report);
     printf("\n%d connections closed kindly, %d cut.\n", (int)report.drained, (int)report.cut);
     pthread_join(server_thread, NULL);
     pthread_mutex_lock(&room.lock);

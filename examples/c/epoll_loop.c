@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #define CAPACITY 256
-#define DRAIN_MS 5000
+#define DRAIN_MS 10000
 
 /* A WebSocket or an event stream; its events have its address as their user_data. */
 struct client {

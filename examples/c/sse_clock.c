@@ -130,7 +130,7 @@ int main(int argc, char **argv) {
             lithe_request_free(request);
         }
     }
-    lithe_server_drain(server, 5000, NULL);
+    lithe_server_drain(server, 10000, NULL);
     lithe_server_free(server);
     return 0;
 }

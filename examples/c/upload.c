@@ -186,7 +186,7 @@ int main(int argc, char **argv) {
     fflush(stdout);
 
     sigwait(&signals, &caught);
-    lithe_server_drain(server, 5000, NULL);
+    lithe_server_drain(server, 10000, NULL);
     while (running > 0) {
         pthread_join(threads[--running], NULL);
     }

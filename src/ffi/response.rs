@@ -168,9 +168,10 @@ pub extern "C" fn lithe_request_respond_stream(
     })
 }
 
-/// Writes the next bytes of a response's body, which are copied. Success means that they are in the
-/// send queue: all of them, or none on an error. More than the queue has room for is taken when
-/// nothing else waits in it, so whoever has much to send writes it in smaller pieces.
+/// Writes the next bytes of a response's body, which are copied; `len` may be LITHE_CSTR. Success
+/// means that they are in the send queue: all of them, or none on an error. More than the queue has
+/// room for is taken when nothing else waits in it, so whoever has much to send writes it in
+/// smaller pieces.
 ///
 /// Blocks while the send queue is full, for `timeout_ms` at most. Errors: BAD_HANDLE, BAD_ARGUMENT,
 /// CLOSED when the client has gone or the response was finished, TIMEOUT, or FULL when `timeout_ms`
