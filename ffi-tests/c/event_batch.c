@@ -385,6 +385,79 @@ static void check_event_fd(lithe_server_t server) {
     CHECK_OK(lithe_ws_free(ws));
 }
 
+/* A connection that never runs out of messages leaves the others their turn, also in small batches;
+ * and so do requests. */
+static void check_fairness(lithe_server_t server) {
+    enum { FLOOD = 200 };
+    int flooding, quiet;
+    lithe_ws_options_t options = as_events(10);
+    lithe_ws_t flood = open_ws(server, &options, &flooding);
+    lithe_ws_t other = open_ws(server, &options, &quiet);
+    for (int i = 0; i < FLOOD; i++) {
+        client_send_frame(flooding, 0x81, "flood", 5);
+    }
+    lithe_event_t event = next(server, LITHE_EVENT_MESSAGE);
+    CHECK(event.handle == flood);
+    lithe_event_free(&event, 1);
+    client_send_frame(quiet, 0x81, "quiet", 5);
+    int before = 0;
+    for (;;) {
+        event = next(server, LITHE_EVENT_MESSAGE);
+        lithe_ws_t of = event.handle;
+        lithe_event_free(&event, 1);
+        if (of == other) {
+            break;
+        }
+        CHECK(before++ < FLOOD - 1);
+    }
+    /* With one of each listed, they alternate. */
+    client_send_frame(quiet, 0x81, "one", 3);
+    client_send_frame(quiet, 0x81, "two", 3);
+    int turns = 0, seen = 0;
+    while (seen < 2 && turns < FLOOD) {
+        event = next(server, LITHE_EVENT_MESSAGE);
+        seen += event.handle == other;
+        turns++;
+        lithe_event_free(&event, 1);
+    }
+    CHECK(seen == 2);
+    CHECK_OK(lithe_ws_free(flood));
+    CHECK_OK(lithe_ws_free(other));
+    close(flooding);
+    close(quiet);
+}
+
+/* A host that reads what it should not read from the descriptor harms nobody but itself. */
+static void check_stolen_signal(lithe_server_t server) {
+    char byte;
+    lithe_event_t event;
+    int fd = lithe_server_event_fd(server);
+    CHECK_OK(lithe_server_wake(server));
+    CHECK(read(fd, &byte, 1) == 1);
+    CHECK_CODE(0, lithe_server_wait(server, &event, 1, 0));
+    CHECK_OK(lithe_server_wake(server));
+    CHECK(is_readable(fd));
+    CHECK_CODE(0, lithe_server_wait(server, &event, 1, 0));
+    CHECK(!is_readable(fd));
+}
+
+/* A wake-up is not lost on a request whose client has gone. */
+static void check_wake_beside_nothing(lithe_server_t server) {
+    lithe_event_t event;
+    lithe_server_stats_t stats = LITHE_SERVER_STATS_INIT;
+    int client = client_connect(server);
+    client_get(client, "/", "");
+    do {
+        CHECK_OK(lithe_server_stats(server, &stats));
+    } while (stats.waiting_requests == 0);
+    client_reset(client);
+    do {
+        CHECK_OK(lithe_server_stats(server, &stats));
+    } while (stats.http_open > 0);
+    CHECK_OK(lithe_server_wake(server));
+    CHECK_CODE(0, lithe_server_wait(server, &event, 1, -1));
+}
+
 /* Blocking and events, side by side on one server. */
 static void check_mixed(lithe_server_t server) {
     int blocking_client, event_client;
@@ -545,8 +618,11 @@ int main(void) {
     check_event_stream(server);
     check_slow_host(server);
     check_pause(server);
+    check_fairness(server);
     check_wake(server);
     check_event_fd(server);
+    check_stolen_signal(server);
+    check_wake_beside_nothing(server);
     check_mixed(server);
     check_misuse(server);
     check_drain(server);

@@ -180,6 +180,10 @@ impl<T> OutArray<T> {
         Ok(OutArray { first, capacity, len: 0 })
     }
 
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.len == self.capacity
     }

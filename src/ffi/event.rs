@@ -144,6 +144,7 @@ pub extern "C" fn lithe_server_wait(
 ) -> i32 {
     counting(|| {
         let mut out = OutArray::new(events, capacity)?;
+        let room = out.capacity();
         let timeout = Timeout::from_millis(timeout_ms)?;
         let handle = server;
         let server = handle::get::<Server>(handle)?;
@@ -167,7 +168,7 @@ pub extern "C" fn lithe_server_wait(
                 out.push(lithe_event_t::new(LITHE_EVENT_DRAINED, tag));
             }
         };
-        server.inbox.wait(capacity, timeout.duration(), &mut put).map_err(|_| stopped())?;
+        server.inbox.wait(room, timeout.duration(), &mut put).map_err(|_| stopped())?;
         if out.len() == 0 {
             result?;
         }

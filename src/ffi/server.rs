@@ -449,7 +449,10 @@ pub extern "C" fn lithe_server_stop(server: lithe_server_t) -> i32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_server_free(server: lithe_server_t) -> i32 {
     boundary(|| {
-        handle::remove::<Server>(server)?.stop();
+        let server = handle::remove::<Server>(server)?;
+        server.stop();
+        // Requests and connections keep the rest until they are freed as well.
+        server.inbox.close_event_fd();
         Ok(())
     })
 }

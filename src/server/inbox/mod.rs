@@ -50,6 +50,8 @@ struct State {
     /// The worker that will do that at the end of its turn.
     roused_by: Option<tokio::runtime::Id>,
     batches: Batches,
+    /// Requests get the odd place in a batch.
+    favours_requests: bool,
     signal: Option<Signal>,
     /// The host has asked to be woken.
     woken: bool,

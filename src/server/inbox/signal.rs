@@ -1,38 +1,59 @@
 //! A file descriptor that is readable as long as it is told to be.
 
-use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
 #[cfg(unix)]
-use std::os::fd::{AsRawFd as _, RawFd};
+mod unix {
+    use std::io::{self, ErrorKind, Read as _, Write as _};
+    use std::os::fd::{AsRawFd as _, RawFd};
+    use std::os::unix::net::UnixStream;
 
-/// A pipe with one byte in it, or none.
-pub(super) struct Signal {
-    reader: PipeReader,
-    writer: PipeWriter,
-    is_raised: bool,
+    /// A pair of sockets with one byte in it, or none.
+    pub(in crate::server::inbox) struct Signal {
+        reader: UnixStream,
+        writer: UnixStream,
+        is_raised: bool,
+    }
+
+    impl Signal {
+        pub(in crate::server::inbox) fn new() -> io::Result<Self> {
+            let (reader, writer) = UnixStream::pair()?;
+            reader.set_nonblocking(true)?;
+            writer.set_nonblocking(true)?;
+            Ok(Signal { reader, writer, is_raised: false })
+        }
+
+        pub(in crate::server::inbox) fn fd(&self) -> RawFd {
+            self.reader.as_raw_fd()
+        }
+
+        /// Never blocks, not even when the host has taken the byte out, which it should not.
+        pub(in crate::server::inbox) fn set(&mut self, raised: bool) {
+            if raised == self.is_raised {
+                return;
+            }
+            let done = match raised {
+                true => self.writer.write(&[1]),
+                false => self.reader.read(&mut [0]),
+            };
+            if done.map_or_else(|error| error.kind() == ErrorKind::WouldBlock, |_| true) {
+                self.is_raised = raised;
+            }
+        }
+    }
 }
 
-impl Signal {
-    pub(super) fn new() -> io::Result<Self> {
-        let (reader, writer) = io::pipe()?;
-        Ok(Signal { reader, writer, is_raised: false })
-    }
+/// There are none.
+#[cfg(not(unix))]
+mod none {
+    pub(in crate::server::inbox) enum Signal {}
 
-    #[cfg(unix)]
-    pub(super) fn fd(&self) -> RawFd {
-        self.reader.as_raw_fd()
-    }
-
-    /// Never blocks: there is room for the byte, and it is only taken out when it is there.
-    pub(super) fn set(&mut self, raised: bool) {
-        if raised == self.is_raised {
-            return;
-        }
-        let done = match raised {
-            true => self.writer.write(&[1]),
-            false => self.reader.read(&mut [0]),
-        };
-        if done.is_ok() {
-            self.is_raised = raised;
+    impl Signal {
+        pub(in crate::server::inbox) fn set(&mut self, _: bool) {
+            match *self {}
         }
     }
 }
+
+#[cfg(not(unix))]
+pub(super) use none::Signal;
+#[cfg(unix)]
+pub(super) use unix::Signal;

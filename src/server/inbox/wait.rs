@@ -69,10 +69,10 @@ impl Inbox {
                     return if state.over { Err(TakeError::Closed) } else { Ok(0) };
                 }
             }
-            state.woken = false;
+            let woken = std::mem::take(&mut state.woken);
             let stamp = if comes_back { state.batches.cork() } else { None };
             let taken = self.hand_over(state, room, put);
-            if taken > 0 {
+            if taken > 0 || woken {
                 if let Some(stamp) = stamp {
                     cork::cork(stamp);
                 }
@@ -94,7 +94,12 @@ impl Inbox {
             put(Happening::Drained);
             left -= 1;
         }
-        let share = if state.listed.is_empty() { left } else { left.div_ceil(2) };
+        // An odd place goes to the one and to the other in turn.
+        state.favours_requests = !state.favours_requests;
+        let share = match state.listed.is_empty() {
+            true => left,
+            false => (left + usize::from(state.favours_requests)) / 2,
+        };
         let mut requests = Vec::new();
         while requests.len() < share
             && let Some(request) = state.waiting.pop_front()
@@ -116,18 +121,23 @@ impl Inbox {
         for request in requests {
             put(Happening::Request(request));
         }
-        let mut unfinished = Vec::new();
+        let (mut unfinished, mut without_turn) = (Vec::new(), Vec::new());
         for Listed { source, tag } in sources {
             let mut batch =
                 Batch { room: left, tag, put: &mut |tag, event| put(Happening::Event(tag, event)) };
-            if batch.is_full() || source.hand_over(&mut batch) {
+            if batch.is_full() {
+                without_turn.push(Listed { source, tag });
+            } else if source.hand_over(&mut batch) {
                 unfinished.push(Listed { source, tag });
             }
             left = batch.room;
         }
-        if !unfinished.is_empty() {
+        if !unfinished.is_empty() || !without_turn.is_empty() {
             // Behind the others: everyone has a turn.
-            self.change(|state| state.listed.extend(unfinished));
+            self.change(|state| {
+                without_turn.into_iter().rev().for_each(|listed| state.listed.push_front(listed));
+                state.listed.extend(unfinished);
+            });
         }
         room - left
     }
@@ -146,6 +156,12 @@ impl Inbox {
     pub(crate) fn finish(&self) {
         self.change(|state| state.over = true);
         self.happened.notify_all();
+    }
+
+    /// Closes the file descriptor, if it was asked for.
+    pub(crate) fn close_event_fd(&self) {
+        let signal = self.lock().signal.take();
+        drop(signal);
     }
 
     /// A file descriptor that can be read while [`wait`](Self::wait) would not block. It belongs

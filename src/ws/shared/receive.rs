@@ -37,6 +37,10 @@ impl Shared {
         let mut state = self.lock();
         loop {
             if let Some(taken) = take(&mut state.inbound) {
+                // What is left is for another, who was perhaps not told of it.
+                if !state.inbound.is_empty() && state.blocked_readers > 0 {
+                    self.readable.notify_one();
+                }
                 self.received(state);
                 return Ok(taken);
             }
