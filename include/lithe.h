@@ -530,6 +530,10 @@ typedef struct lithe_event_t {
      * Of LITHE_EVENT_MESSAGE: the message. Of LITHE_EVENT_CLOSED: the reason, as text. Else empty.
      */
     struct lithe_message_t message;
+    /**
+     * 0. Room for what later versions tell.
+     */
+    uint64_t reserved[4];
 } lithe_event_t;
 
 /**
@@ -853,6 +857,10 @@ typedef struct lithe_item_t {
      * until lithe_message_free.
      */
     struct lithe_message_t message;
+    /**
+     * 0. Room for what later versions tell.
+     */
+    uint64_t reserved[2];
 } lithe_item_t;
 
 /**

@@ -73,6 +73,7 @@ class _Event(ctypes.Structure):
         ("handle", c_uint64),
         ("user_data", c_uint64),
         ("message", _Message),
+        ("reserved", c_uint64 * 4),
     ]
 
 

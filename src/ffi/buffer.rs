@@ -2,14 +2,16 @@
 
 use std::ffi::c_void;
 
-use super::convert::{Out, Timeout, array_in, bad_argument, content_in, utf8, versioned_in};
+use bytes::Bytes;
+
+use super::convert::{Out, Timeout, array_in, bad_argument, content_in, versioned_in};
 use super::error::{Error, boundary, counting};
 use super::handle::{self, Kind, Object, Table};
-use super::message::{self, LITHE_BINARY, LITHE_TEXT, lithe_message_kind, lithe_message_t};
+use super::message::{self, lithe_message_kind, lithe_message_t};
 use super::sse::{self, EventStream, lithe_sse_event_t, lithe_sse_t};
 use super::ws::{self, WebSocket, lithe_ws_t};
 use crate::transport::cork;
-use crate::ws::{Message, Prepared};
+use crate::ws::Prepared;
 
 /// A message for many WebSockets: lithe_buffer_create gives it, lithe_buffer_free takes it back.
 pub type lithe_buffer_t = u64;
@@ -23,14 +25,6 @@ impl Object for Buffer {
     fn table() -> &'static Table<Self> {
         static TABLE: Table<Buffer> = Table::new();
         &TABLE
-    }
-}
-
-fn message_in(kind: lithe_message_kind, data: &[u8]) -> Result<Message, Error> {
-    match kind {
-        LITHE_TEXT => Ok(utf8(data)?.into()),
-        LITHE_BINARY => Ok(data.into()),
-        _ => Err(bad_argument(format_args!("there is no kind of message {kind}"))),
     }
 }
 
@@ -77,7 +71,7 @@ pub extern "C" fn lithe_buffer_create(
 ) -> i32 {
     boundary(|| {
         let out = Out::new(buffer, 0)?;
-        let message = message_in(kind, content_in(data, len)?)?;
+        let message = message::message_of(kind, Bytes::copy_from_slice(content_in(data, len)?))?;
         out.put(handle::insert(Buffer(Prepared::new(message)))?);
         Ok(())
     })

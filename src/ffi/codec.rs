@@ -1,6 +1,7 @@
 //! The WebSocket protocol without sockets, for hosts that have their own.
 
 use std::ffi::{c_char, c_void};
+use std::mem::offset_of;
 use std::ops::ControlFlow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -51,7 +52,8 @@ pub struct lithe_codec_options_t {
 
 // SAFETY: integers and raw pointers only, the size first.
 unsafe impl Versioned for lithe_codec_options_t {
-    const FIRST_SIZE: usize = size_of::<lithe_codec_options_t>();
+    const FIRST_SIZE: usize =
+        offset_of!(lithe_codec_options_t, extensions) + size_of::<*const c_char>();
 }
 
 /// What a peer has sent: LITHE_ITEM_MESSAGE and so on.
@@ -77,6 +79,8 @@ pub struct lithe_item_t {
     /// The message, what a ping or pong holds, or the reason of a close. It belongs to the host
     /// until lithe_message_free.
     pub message: lithe_message_t,
+    /// 0. Room for what later versions tell.
+    pub reserved: [u64; 2],
 }
 
 const DEFAULT_MAX_MESSAGE: usize = 16 << 20;
@@ -220,7 +224,7 @@ impl lithe_item_t {
                 (LITHE_ITEM_CLOSE, code, lithe_message_t::new(reason.into()))
             }
         };
-        lithe_item_t { kind, code, message }
+        lithe_item_t { kind, code, message, reserved: [0; 2] }
     }
 }
 

@@ -248,7 +248,8 @@ impl Room {
 /// `repr(C)`, the first field a `usize`, the others integers and raw pointers, so that any bytes
 /// make a value.
 pub(super) unsafe trait Versioned: Copy {
-    /// Its size in the first version of the library that had it.
+    /// Its size in the first version of the library that had it: up to the end of what was its
+    /// last field then, whatever comes behind that later.
     const FIRST_SIZE: usize;
 }
 

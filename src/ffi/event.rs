@@ -80,6 +80,8 @@ pub struct lithe_event_t {
     pub user_data: u64,
     /// Of LITHE_EVENT_MESSAGE: the message. Of LITHE_EVENT_CLOSED: the reason, as text. Else empty.
     pub message: lithe_message_t,
+    /// 0. Room for what later versions tell.
+    pub reserved: [u64; 4],
 }
 
 impl lithe_event_t {
@@ -92,6 +94,7 @@ impl lithe_event_t {
             handle,
             user_data,
             message: lithe_message_t::EMPTY,
+            reserved: [0; 4],
         }
     }
 

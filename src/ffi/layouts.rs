@@ -45,7 +45,7 @@ fn structs_are_laid_out_as_ever() {
         lithe_string_t { ptr, len }
         lithe_drain_report_t { size, drained, cut }
         lithe_server_stats_t { size, accepted, refused, accept_errors, limit_hits, drained, cut, requests, responses, waiting_requests, http_open, http_bytes_in, http_bytes_out, ws_open, ws_queued_bytes, ws_messages_in, ws_bytes_in, ws_messages_out, ws_bytes_out, sse_open, sse_queued_bytes, sse_events_out, sse_bytes_out }
-        lithe_event_t { kind, code, clean, handle_kind, handle, user_data, message }
+        lithe_event_t { kind, code, clean, handle_kind, handle, user_data, message, reserved }
         lithe_header_t { name, value }
         lithe_response_options_t { size, send_queue_bytes, events, user_data }
         lithe_route_options_t { size, max_body_bytes, timeout_ms, stream_body }
@@ -54,7 +54,7 @@ fn structs_are_laid_out_as_ever() {
         lithe_sse_options_t { size, send_queue_bytes, keep_alive_ms, retry_ms, events, user_data }
         lithe_sse_event_t { size, data, name, id, comment, retry_ms }
         lithe_codec_options_t { size, max_message_bytes, extensions }
-        lithe_item_t { kind, code, message }
+        lithe_item_t { kind, code, message, reserved }
     };
     let golden = include_str!("../../ffi-tests/layouts.txt");
     assert!(

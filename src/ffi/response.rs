@@ -1,6 +1,7 @@
 //! Responses: answering a request with a body that is given at once, or written piece by piece.
 
 use std::ffi::{c_char, c_void};
+use std::mem::offset_of;
 
 use axum::body::Body;
 use axum::http::StatusCode;
@@ -44,7 +45,7 @@ pub struct lithe_response_options_t {
 
 // SAFETY: integers only, the size first.
 unsafe impl Versioned for lithe_response_options_t {
-    const FIRST_SIZE: usize = size_of::<lithe_response_options_t>();
+    const FIRST_SIZE: usize = offset_of!(lithe_response_options_t, user_data) + size_of::<u64>();
 }
 
 const SEND_QUEUE: usize = 1024 * 1024;

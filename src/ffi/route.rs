@@ -1,6 +1,7 @@
 //! Routes: having requests answered by callbacks, by method and path.
 
 use std::ffi::{c_char, c_void};
+use std::mem::offset_of;
 use std::ptr;
 
 use super::convert::{
@@ -38,7 +39,7 @@ pub struct lithe_route_options_t {
 
 // SAFETY: integers only, the size first.
 unsafe impl Versioned for lithe_route_options_t {
-    const FIRST_SIZE: usize = size_of::<lithe_route_options_t>();
+    const FIRST_SIZE: usize = offset_of!(lithe_route_options_t, stream_body) + size_of::<i32>();
 }
 
 impl lithe_route_options_t {

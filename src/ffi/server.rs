@@ -2,6 +2,7 @@
 
 use std::ffi::{CString, c_char};
 use std::io::ErrorKind::InvalidInput;
+use std::mem::offset_of;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::ptr;
@@ -86,7 +87,7 @@ pub struct lithe_server_config_t {
 
 // SAFETY: integers and raw pointers only, the size first.
 unsafe impl Versioned for lithe_server_config_t {
-    const FIRST_SIZE: usize = size_of::<lithe_server_config_t>();
+    const FIRST_SIZE: usize = offset_of!(lithe_server_config_t, reconnect_ms) + size_of::<i32>();
 }
 
 impl lithe_server_config_t {
@@ -129,7 +130,7 @@ pub struct lithe_drain_report_t {
 
 // SAFETY: integers only, the size first.
 unsafe impl Versioned for lithe_drain_report_t {
-    const FIRST_SIZE: usize = size_of::<lithe_drain_report_t>();
+    const FIRST_SIZE: usize = offset_of!(lithe_drain_report_t, cut) + size_of::<u64>();
 }
 
 const MAX_WAITING_REQUESTS: usize = 1024;

@@ -1,6 +1,7 @@
 //! Event streams: answering a request with one, and sending on it.
 
 use std::ffi::{c_char, c_void};
+use std::mem::offset_of;
 
 use super::block_on::block_on;
 use super::convert::{
@@ -42,7 +43,7 @@ pub struct lithe_sse_options_t {
 
 // SAFETY: integers only, the size first.
 unsafe impl Versioned for lithe_sse_options_t {
-    const FIRST_SIZE: usize = size_of::<lithe_sse_options_t>();
+    const FIRST_SIZE: usize = offset_of!(lithe_sse_options_t, user_data) + size_of::<u64>();
 }
 
 /// An event. To be initialized with LITHE_SSE_EVENT_INIT; fields that are left NULL or 0 are not
@@ -68,7 +69,7 @@ pub struct lithe_sse_event_t {
 
 // SAFETY: integers and raw pointers only, the size first.
 unsafe impl Versioned for lithe_sse_event_t {
-    const FIRST_SIZE: usize = size_of::<lithe_sse_event_t>();
+    const FIRST_SIZE: usize = offset_of!(lithe_sse_event_t, retry_ms) + size_of::<i64>();
 }
 
 /// What a handle names.

@@ -1,5 +1,7 @@
 //! What a server has counted.
 
+use std::mem::offset_of;
+
 use super::convert::{Out, Versioned, bad_argument, versioned_out};
 use super::error::boundary;
 use super::handle;
@@ -64,7 +66,7 @@ pub struct lithe_server_stats_t {
 
 // SAFETY: integers only, the size first.
 unsafe impl Versioned for lithe_server_stats_t {
-    const FIRST_SIZE: usize = size_of::<lithe_server_stats_t>();
+    const FIRST_SIZE: usize = offset_of!(lithe_server_stats_t, sse_bytes_out) + size_of::<u64>();
 }
 
 impl lithe_server_stats_t {

@@ -1,21 +1,20 @@
 //! WebSockets: answering a handshake with one, and talking on it.
 
 use std::ffi::{CString, c_char, c_void};
+use std::mem::offset_of;
 use std::sync::OnceLock;
 
 use super::block_on::block_on;
 use super::convert::{
     Out, OutArray, Timeout, Versioned, bad_argument, content_in, count, events_in, fill, list,
-    lithe_string_t, millis, text_in, text_z_in, timed_out, utf8, versioned_in, versioned_out,
+    lithe_string_t, millis, text_in, text_z_in, timed_out, versioned_in, versioned_out,
 };
 use super::error::{
     Error, LITHE_ERR_CLOSED, LITHE_ERR_FULL, LITHE_ERR_TIMEOUT, LITHE_ERR_TOO_LARGE,
     LITHE_ERR_TOO_SMALL, LITHE_ERR_WRONG_STATE, boundary, counting,
 };
 use super::handle::{self, Kind, Object, Table};
-use super::message::{
-    self, LITHE_BINARY, LITHE_TEXT, kind_of, lithe_message_kind, lithe_message_t,
-};
+use super::message::{self, is_text, kind_of, lithe_message_kind, lithe_message_t};
 use super::request::{Request, lithe_request_t};
 use crate::transport::events::Tag;
 use crate::ws::{
@@ -81,7 +80,7 @@ pub struct lithe_ws_options_t {
 
 // SAFETY: integers and raw pointers only, the size first.
 unsafe impl Versioned for lithe_ws_options_t {
-    const FIRST_SIZE: usize = size_of::<lithe_ws_options_t>();
+    const FIRST_SIZE: usize = offset_of!(lithe_ws_options_t, user_data) + size_of::<u64>();
 }
 
 /// How a WebSocket ended. To be initialized with LITHE_WS_CLOSE_INFO_INIT.
@@ -101,7 +100,8 @@ pub struct lithe_ws_close_info_t {
 
 // SAFETY: integers and raw pointers only, the size first.
 unsafe impl Versioned for lithe_ws_close_info_t {
-    const FIRST_SIZE: usize = size_of::<lithe_ws_close_info_t>();
+    const FIRST_SIZE: usize =
+        offset_of!(lithe_ws_close_info_t, reason) + size_of::<lithe_string_t>();
 }
 
 /// The longest reason of a close: what a control frame has room for (RFC 6455 §5.5).
@@ -443,11 +443,7 @@ pub extern "C" fn lithe_ws_send(
         let timeout = Timeout::from_millis(timeout_ms)?;
         let ws = handle::get::<WebSocket>(ws)?;
         let data = content_in(data, len)?;
-        match kind {
-            LITHE_TEXT => ws.send(true, utf8(data)?.as_bytes(), timeout),
-            LITHE_BINARY => ws.send(false, data, timeout),
-            _ => Err(bad_argument(format_args!("there is no kind of message {kind}"))),
-        }
+        ws.send(is_text(kind, data)?, data, timeout)
     })
 }
 
