@@ -9,6 +9,7 @@
 //! * [`ws`]: WebSockets (RFC 6455, RFC 7692, RFC 8441).
 //! * [`server`]: a listener with limits, a registry, draining and metrics around an axum router.
 //! * [`hub`]: channels with history, cursors and presence; the part without sockets.
+//! * [`access`]: who may do what on a hub.
 //! * [`transport`]: what these share, for whoever writes a server or a protocol of their own.
 //!
 //! [`sse`] and [`ws`] are extractors and responses on any axum router, whoever serves it. Served by
@@ -84,6 +85,8 @@
 #![warn(missing_docs)]
 #![cfg_attr(not(feature = "ffi"), forbid(unsafe_code))]
 
+#[cfg(feature = "hub")]
+pub mod access;
 #[cfg(feature = "ffi")]
 mod ffi;
 #[cfg(feature = "hub")]

@@ -11,7 +11,7 @@ fuzz_target!(|text: &str| {
     }
     let hub = Hub::new();
     let interests = ["a", "logs.*"].map(|text| text.parse::<Interest>().expect("an interest"));
-    hub.publish(&"logs.1".parse().expect("a name"), "x").expect("published");
+    hub.publish_blocking(&"logs.1".parse().expect("a name"), "x").expect("published");
     let mut subscription = hub.subscriber();
     subscription.resume(interests, text).expect("few interests");
     let items: Vec<Item> = std::iter::from_fn(|| subscription.try_next()).collect();

@@ -177,22 +177,44 @@ impl Hub {
     /// Publishes a message: appends it to the channel's log and tells the subscribers, in one step.
     /// Never waits for a subscriber.
     ///
+    /// Not cancel safe: dropped before it is done, it may or may not have published the message.
+    ///
     /// # Errors
     ///
     /// [`PublishError::TooLarge`].
-    pub fn publish(
+    pub async fn publish(
         &self,
         channel: &ChannelName,
         message: impl Into<Message>,
     ) -> Result<Published, PublishError> {
-        let message = message.into();
+        self.publish_here(channel, &message.into())
+    }
+
+    /// [`publish`](Self::publish) for threads without an async runtime.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    pub fn publish_blocking(
+        &self,
+        channel: &ChannelName,
+        message: impl Into<Message>,
+    ) -> Result<Published, PublishError> {
+        self.publish_here(channel, &message.into())
+    }
+
+    fn publish_here(
+        &self,
+        channel: &ChannelName,
+        message: &Message,
+    ) -> Result<Published, PublishError> {
         if message.data.len() > Self::MAX_DATA {
             return Err(PublishError::TooLarge { bytes: message.data.len() });
         }
         let shared = &self.shared;
         let (now, unix_millis) = (shared.clock.now(), shared.clock.unix_millis());
         let published = shared.with_channel(channel, |channel| {
-            channel.publish(&message, &shared.patterns, now, unix_millis)
+            channel.publish(message, &shared.patterns, now, unix_millis)
         });
         let counters = &shared.counters;
         add(if published.duplicate { &counters.duplicates } else { &counters.published }, 1);

@@ -3,6 +3,9 @@ use bytes::Bytes;
 /// The longest name, key or idempotency key of a message, in bytes.
 pub const MAX_LABEL: usize = 255;
 
+/// How the names of the control events begin: no message may pass for one.
+pub const RESERVED: &str = "lithe.";
+
 /// What is published: data, and what is to be known about it.
 ///
 /// ```
@@ -41,6 +44,9 @@ pub enum MessageError {
         /// What must not be in it.
         character: char,
     },
+    /// The name begins with [`RESERVED`].
+    #[error("the names of messages that begin with {RESERVED:?} are those of the control events")]
+    Reserved,
 }
 
 impl Message {
@@ -53,8 +59,11 @@ impl Message {
     ///
     /// # Errors
     ///
-    /// It is too long, or holds a control character.
+    /// It is too long, holds a control character, or begins with [`RESERVED`].
     pub fn name(mut self, name: impl AsRef<str>) -> Result<Self, MessageError> {
+        if name.as_ref().starts_with(RESERVED) {
+            return Err(MessageError::Reserved);
+        }
         self.name = Some(label("name", name.as_ref())?);
         Ok(self)
     }
@@ -107,6 +116,7 @@ mod tests {
     fn labels_that_could_leave_their_line_are_refused() {
         let refused = Message::new("x").name("a\nid: 7");
         assert_eq!(refused, Err(MessageError::Character { label: "name", character: '\n' }));
+        assert_eq!(Message::new("x").name("lithe.gap"), Err(MessageError::Reserved));
         assert!(Message::new("x").key("a\0").is_err());
         assert!(Message::new("x").idempotency_key("k".repeat(256)).is_err());
         assert!(Message::new("x").key("größe 7").is_ok());

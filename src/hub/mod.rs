@@ -14,7 +14,7 @@
 //! let interests: Vec<Interest> = vec!["builds.42".parse()?, "alerts.**".parse()?];
 //!
 //! let mut subscription = hub.subscribe(interests.clone())?;
-//! hub.publish(&build, "compiling")?;
+//! hub.publish_blocking(&build, "compiling")?;
 //! while let Some(item) = subscription.try_next() {
 //!     if let Item::Publication(publication) = item {
 //!         assert_eq!(publication.data(), "compiling");
@@ -24,8 +24,8 @@
 //! let cursor = subscription.cursor().map(|cursor| cursor.to_string()).unwrap_or_default();
 //! drop(subscription);
 //!
-//! hub.publish(&build, "testing")?;
-//! hub.publish(&"alerts.disk".parse()?, "full")?;
+//! hub.publish_blocking(&build, "testing")?;
+//! hub.publish_blocking(&"alerts.disk".parse()?, "full")?;
 //!
 //! let mut subscription = hub.subscriber();
 //! subscription.resume(interests, &cursor)?;
@@ -81,7 +81,7 @@ pub use clock::{Clock, SystemClock};
 pub use core::{Builder, History, Hub, PublishError, Published};
 pub use cursor::{Cursor, CursorError, MAX_CURSOR};
 pub use item::{Gap, GapReason, Item, Subscribed, UnsubscribeReason};
-pub use message::{MAX_LABEL, Message, MessageError};
+pub use message::{MAX_LABEL, Message, MessageError, RESERVED};
 pub use name::{ChannelName, MAX_NAME, NameError};
 pub use options::{AfterGap, ChannelOptions, Overflow, PresenceMode};
 pub use pattern::{Interest, Pattern};

@@ -47,6 +47,9 @@ pub enum NameError {
 }
 
 impl ChannelName {
+    /// The first segment of the channels that the library itself uses.
+    pub const RESERVED: &str = "lithe";
+
     /// The same as parsing it.
     ///
     /// # Errors
@@ -67,6 +70,11 @@ impl ChannelName {
     /// What is between the dots, at least one.
     pub fn segments(&self) -> impl Iterator<Item = &str> {
         self.0.split('.')
+    }
+
+    /// Whether it is one of the channels that the library itself uses.
+    pub(super) fn is_reserved(&self) -> bool {
+        self.segments().next() == Some(Self::RESERVED)
     }
 }
 

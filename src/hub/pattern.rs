@@ -49,9 +49,13 @@ impl Pattern {
         &self.0
     }
 
-    /// Whether a channel belongs to the set.
+    /// Whether a channel belongs to the set. The channels of the library itself, whose first
+    /// segment is [`ChannelName::RESERVED`], belong to none that does not name that segment.
     pub fn matches(&self, channel: &ChannelName) -> bool {
         let mut names = channel.segments();
+        if self.0.starts_with('*') && channel.is_reserved() {
+            return false;
+        }
         for segment in self.0.split('.') {
             match (segment, names.next()) {
                 (_, None) => return false,
@@ -62,6 +66,22 @@ impl Pattern {
             }
         }
         names.next().is_none()
+    }
+
+    /// Whether all channels of another pattern belong to the set.
+    fn contains(&self, other: &Pattern) -> bool {
+        let mut others = other.0.split('.');
+        for segment in self.0.split('.') {
+            match (segment, others.next()) {
+                (_, None) => return false,
+                ("**", Some(_)) => return true,
+                (_, Some("**")) => return false,
+                ("*", Some(_)) => {}
+                (segment, Some(other)) if segment == other => {}
+                _ => return false,
+            }
+        }
+        others.next().is_none()
     }
 
     /// The channel, if there is no wildcard.
@@ -132,6 +152,29 @@ impl Interest {
             Interest::Pattern(pattern) => pattern.matches(channel),
         }
     }
+
+    /// Whether all channels of another one are among those asked for.
+    ///
+    /// ```
+    /// use lithe::hub::Interest;
+    ///
+    /// let all: Interest = "logs.**".parse()?;
+    /// assert!(all.contains(&"logs.*.build".parse()?) && all.contains(&"logs.42".parse()?));
+    /// assert!(!all.contains(&"*.42".parse()?));
+    /// # Ok::<(), lithe::hub::NameError>(())
+    /// ```
+    pub fn contains(&self, other: &Interest) -> bool {
+        match (self, other) {
+            (interest, Interest::Channel(name)) => interest.covers(name),
+            (Interest::Pattern(pattern), Interest::Pattern(other)) => pattern.contains(other),
+            (Interest::Channel(_), Interest::Pattern(_)) => false,
+        }
+    }
+
+    /// Whether it is about channels of the library itself, which no client may use.
+    pub fn is_reserved(&self) -> bool {
+        self.as_str().split('.').next() == Some(ChannelName::RESERVED)
+    }
 }
 
 impl From<ChannelName> for Interest {
@@ -197,6 +240,30 @@ mod tests {
         assert!(matches("*.build.**", "logs.build.7"));
         assert!(!matches("logs.**", "logs"));
         assert!(!matches("logs.**", "logbook.42"));
+    }
+
+    #[test]
+    fn no_wildcard_finds_the_channels_of_the_library() {
+        for pattern in ["**", "*.**", "*.revocations"] {
+            assert!(!matches(pattern, "lithe.revocations"), "{pattern}");
+        }
+        assert!(matches("lithe.**", "lithe.revocations"));
+        assert!(matches("**", "lithely.a"));
+    }
+
+    #[test]
+    fn a_pattern_contains_another_when_it_has_all_of_its_channels() {
+        let contains = |all: &str, some: &str| {
+            all.parse::<Interest>().unwrap().contains(&some.parse().unwrap())
+        };
+        for (all, some) in [("**", "*"), ("a.**", "a.*.b.**"), ("a.*", "a.*"), ("*.*", "a.*")] {
+            assert!(contains(all, some), "{all} {some}");
+        }
+        for (all, some) in
+            [("*", "**"), ("a.*", "a.**"), ("a.*", "a.*.*"), ("a", "*"), ("a.**", "a")]
+        {
+            assert!(!contains(all, some), "{all} {some}");
+        }
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub struct Publication {
 /// let hub = Hub::new();
 /// let mut listener = hub.subscriber();
 /// listener.subscribe("news".parse::<Interest>()?)?;
-/// hub.publish(&"news".parse()?, "hello")?;
+/// hub.publish_blocking(&"news".parse()?, "hello")?;
 /// while let Some(item) = listener.try_next() {
 ///     if let Item::Publication(publication) = item {
 ///         assert_eq!(publication.encoded::<Shouted>().0, "HELLO");

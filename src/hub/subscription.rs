@@ -1,12 +1,15 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use slab::Slab;
+use tokio::time::{Sleep, sleep_until};
 
 use super::channel::{Channel, Reader};
 use super::stats::add;
@@ -189,6 +192,28 @@ impl Subscription {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// The next item, pauses included; `None` is the end. In a tokio runtime with the time driver.
+    ///
+    /// Cancel safe: an item is either returned or stays for the next call.
+    pub async fn next(&mut self) -> Option<Item> {
+        // Few have pauses, so the others have no room for a timer.
+        let mut timer: Option<Pin<Box<Sleep>>> = None;
+        poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(item) = self.poll_next(cx) {
+                    return Poll::Ready(item);
+                }
+                let Some(due) = self.next_due() else { return Poll::Pending };
+                let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(due.into())));
+                if timer.deadline() != due.into() {
+                    timer.as_mut().reset(due.into());
+                }
+                ready!(timer.as_mut().poll(cx));
+            }
+        })
+        .await
     }
 
     /// When the next pause ends.

@@ -7,7 +7,7 @@ use crate::hub::tests::{Alarm, interest, name, word, words};
 use crate::hub::{ChannelOptions, Message, Overflow, PresenceMode};
 
 fn publish(hub: &Hub, channel: &str, data: impl ToString) -> Position {
-    hub.publish(&name(channel), data.to_string()).unwrap().position
+    hub.publish_blocking(&name(channel), data.to_string()).unwrap().position
 }
 
 fn subscribe(hub: &Hub, interests: &[&str]) -> Subscription {
@@ -38,7 +38,7 @@ fn a_subscriber_gets_what_is_published_from_then_on() {
     publish(&hub, "a", 2);
     publish(&hub, "c", 3);
     assert_eq!(words(&mut subscription), ["a live", "b live", "a 2"]);
-    assert_eq!(hub.publish(&name("a"), "4").unwrap().receivers, 1);
+    assert_eq!(hub.publish_blocking(&name("a"), "4").unwrap().receivers, 1);
     assert_eq!(words(&mut subscription), ["a 4"]);
 }
 
@@ -192,7 +192,7 @@ fn a_subscriber_that_the_log_has_passed_meets_the_policy() {
         let mut slow = subscribe(&hub, &["a"]);
         for n in 1..=5 {
             let message = Message::new(n.to_string()).key((n % 2).to_string()).unwrap();
-            hub.publish(&name("a"), message).unwrap();
+            hub.publish_blocking(&name("a"), message).unwrap();
         }
         let mut read = words(&mut slow);
         if !slow.is_ended() {
@@ -400,7 +400,7 @@ fn a_pattern_that_finds_too_many_channels_is_given_up() {
     publish(&hub, "logs.0", 4);
     publish(&hub, "named", 5);
     assert_eq!(words(&mut subscription), ["named 5"]);
-    assert_eq!(hub.publish(&name("logs.0"), "").unwrap().receivers, 0);
+    assert_eq!(hub.publish_blocking(&name("logs.0"), "").unwrap().receivers, 0);
 }
 
 #[test]
@@ -443,12 +443,12 @@ fn the_same_idempotency_key_is_published_once() {
     let hub = Hub::builder().clock(clock.clone()).build();
     let mut subscription = subscribe(&hub, &["a", "b"]);
     let message = |data: &'static str| Message::new(data).idempotency_key("k").unwrap();
-    let first = hub.publish(&name("a"), message("1")).unwrap();
-    let again = hub.publish(&name("a"), message("2")).unwrap();
+    let first = hub.publish_blocking(&name("a"), message("1")).unwrap();
+    let again = hub.publish_blocking(&name("a"), message("2")).unwrap();
     assert_eq!((again.position, again.duplicate), (first.position, true));
-    assert!(!hub.publish(&name("b"), message("3")).unwrap().duplicate);
+    assert!(!hub.publish_blocking(&name("b"), message("3")).unwrap().duplicate);
     clock.advance(Duration::from_secs(300));
-    assert!(!hub.publish(&name("a"), message("4")).unwrap().duplicate);
+    assert!(!hub.publish_blocking(&name("a"), message("4")).unwrap().duplicate);
     assert_eq!(words(&mut subscription), ["a 1", "a 4", "b 3"]);
     assert_eq!((hub.stats().published, hub.stats().duplicates), (3, 1));
 }
@@ -484,7 +484,7 @@ fn a_subscription_that_is_gone_leaves_nothing_behind() {
     drop(subscription);
     assert_eq!(hub.stats().subscriptions, 0);
     for channel in ["a", "b.1", "b.2"] {
-        assert_eq!(hub.publish(&name(channel), "").unwrap().receivers, 0, "{channel}");
+        assert_eq!(hub.publish_blocking(&name(channel), "").unwrap().receivers, 0, "{channel}");
     }
 }
 
@@ -503,4 +503,21 @@ fn the_end_comes_once_all_is_said() {
     assert!(matches!(subscription.poll_next(&mut cx), Poll::Ready(None)));
     assert!(subscription.is_ended());
     assert_eq!(subscription.subscribe(name("a")), Err(SubscribeError::Ended));
+}
+
+#[tokio::test]
+async fn waiting_for_the_next_item_sees_to_pauses() {
+    let hub = hub(ChannelOptions::default().min_interval(Duration::from_millis(5)));
+    let mut subscription = hub.subscribe([interest("a")]).unwrap();
+    let publisher = std::thread::spawn({
+        let hub = hub.clone();
+        move || (1..=20).for_each(|n| _ = publish(&hub, "a", n))
+    });
+    let mut seen = Vec::new();
+    while seen.len() < 21 {
+        seen.push(word(&subscription.next().await.unwrap()));
+    }
+    let expected = std::iter::once("a live".to_owned()).chain((1..=20).map(|n| format!("a {n}")));
+    assert!(seen.iter().cloned().eq(expected), "{seen:?}");
+    publisher.join().unwrap();
 }

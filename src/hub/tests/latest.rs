@@ -60,7 +60,7 @@ proptest! {
             match step {
                 Step::Publish { key } => {
                     let message = Message::new("x").key(key.to_string()).unwrap();
-                    let published = hub.publish(&channel, message).unwrap();
+                    let published = hub.publish_blocking(&channel, message).unwrap();
                     newest.insert(key.to_string(), published.position.offset);
                 }
                 Step::Read { items } => {

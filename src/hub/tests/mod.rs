@@ -80,7 +80,7 @@ fn history_is_read_page_by_page() {
         .replay_limit(2, 1000)
         .build();
     assert!(hub.history(&name("a"), 0).is_none());
-    (1..=8).for_each(|_| _ = hub.publish(&name("a"), "x").unwrap());
+    (1..=8).for_each(|_| _ = hub.publish_blocking(&name("a"), "x").unwrap());
     let mut after = 0;
     let mut read = Vec::new();
     loop {
@@ -92,6 +92,6 @@ fn history_is_read_page_by_page() {
         read.extend(page.publications.iter().map(|publication| publication.position().offset));
     }
     assert_eq!(read, [4, 5, 6, 7, 8]);
-    hub.publish(&name("large"), vec![0; 2000]).unwrap();
+    hub.publish_blocking(&name("large"), vec![0; 2000]).unwrap();
     assert_eq!(hub.history(&name("large"), 0).unwrap().publications.len(), 1);
 }

@@ -268,7 +268,7 @@ fn run(steps: Vec<Step>, budget: usize) {
         .collect();
     let publish = |model: &mut Model, channel: &str, bytes: usize| {
         let channel = name(channel);
-        let position = hub.publish(&channel, vec![b'x'; bytes]).unwrap().position;
+        let position = hub.publish_blocking(&channel, vec![b'x'; bytes]).unwrap().position;
         model.get_mut(&channel).unwrap().all.push((position, clock.now()));
     };
     let evicts = budget < 1_000_000;

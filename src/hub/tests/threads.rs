@@ -61,7 +61,8 @@ fn publishers_and_subscribers_on_many_threads_lose_nothing() {
             scope.spawn(move || {
                 start.wait();
                 for n in 0..EACH {
-                    hub.publish(&channel((publisher + n) % CHANNELS), n.to_string()).unwrap();
+                    hub.publish_blocking(&channel((publisher + n) % CHANNELS), n.to_string())
+                        .unwrap();
                 }
             });
         }
@@ -126,7 +127,7 @@ fn whoever_comes_back_while_channels_are_lost_misses_nothing_in_silence() {
                             1 => format!("b.{}", (n / 50 + publisher) % 40),
                             _ => format!("c.{}", n % 100),
                         };
-                        hub.publish(&name(&channel), vec![b'x'; 500]).unwrap();
+                        hub.publish_blocking(&name(&channel), vec![b'x'; 500]).unwrap();
                     }
                 })
             })
