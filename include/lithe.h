@@ -949,7 +949,7 @@ typedef uint64_t lithe_options_t;
 
 /**
  * A drain that lithe_server_begin_drain has begun is over: `handle` is the lithe_server_t. It comes
- * behind the LITHE_EVENT_CLOSED of the connections.
+ * once, behind the LITHE_EVENT_CLOSED of the connections, whichever threads these go to.
  */
 #define LITHE_EVENT_DRAINED 6
 

@@ -33,7 +33,7 @@ pub const LITHE_EVENT_WRITABLE: lithe_event_kind = 4;
 /// The handle is still to be freed, by the function for its `handle_kind`.
 pub const LITHE_EVENT_CLOSED: lithe_event_kind = 5;
 /// A drain that lithe_server_begin_drain has begun is over: `handle` is the lithe_server_t. It comes
-/// behind the LITHE_EVENT_CLOSED of the connections.
+/// once, behind the LITHE_EVENT_CLOSED of the connections, whichever threads these go to.
 pub const LITHE_EVENT_DRAINED: lithe_event_kind = 6;
 /// The body of a request that lithe_request_watch was called for can be read on: a
 /// lithe_request_read was told TIMEOUT, and since then more has come, or the end, or an error,

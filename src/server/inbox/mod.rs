@@ -17,6 +17,7 @@ use crate::transport::events::Listed;
 use batches::Batches;
 pub(crate) use routes::{Found, Handler, Route, RouteError, Routes, Settings};
 use signal::Signal;
+use wait::Drained;
 pub(crate) use wait::Happening;
 
 /// Where requests and events wait for the host. Bounded: when the host is too slow, the surplus of
@@ -55,8 +56,9 @@ struct State {
     signal: Option<Signal>,
     /// The host has asked to be woken.
     woken: bool,
-    /// The host is to know that a drain is over.
-    drained: bool,
+    drained: Drained,
+    /// How many batches are being handed over at this moment.
+    under_way: usize,
     /// No more requests.
     closed: bool,
     /// No more events either.
@@ -66,7 +68,15 @@ struct State {
 impl State {
     /// Whether there is something to hand over.
     fn has_happenings(&self) -> bool {
-        !self.waiting.is_empty() || !self.listed.is_empty() || self.drained
+        !self.waiting.is_empty() || !self.listed.is_empty() || self.is_drain_to_be_told()
+    }
+
+    /// Whether the host is to know that a drain is over, and has been told of all that was before.
+    fn is_drain_to_be_told(&self) -> bool {
+        self.drained == Drained::Due
+            && self.waiting.is_empty()
+            && self.listed.is_empty()
+            && self.under_way == 0
     }
 
     /// To be called after every change.

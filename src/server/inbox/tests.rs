@@ -1,4 +1,6 @@
 use std::pin::Pin;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
@@ -265,4 +267,46 @@ fn end_of_a_drain_comes_after_the_ends_of_the_connections() {
         assert!((1..=2).contains(&taken.unwrap()));
     }
     assert_eq!(happened, [Some(1), Some(2), Some(3), None]);
+}
+
+/// A connection that ends, but not before it may.
+struct EndingLater(Barrier);
+
+impl Source for EndingLater {
+    fn hand_over(&self, batch: &mut Batch<'_>) -> bool {
+        self.0.wait();
+        self.0.wait();
+        Ending.hand_over(batch)
+    }
+}
+
+#[test]
+fn end_of_a_drain_waits_for_what_another_thread_is_being_told() {
+    let inbox = Inbox::new(10, FOREVER, RETRY);
+    let ending = Arc::new(EndingLater(Barrier::new(2)));
+    let tag = Tag { handle: 1, user_data: 0 };
+    inbox.clone().enlist(Listed { source: ending.clone(), tag });
+    inbox.drained();
+    let told = Arc::new(AtomicBool::new(false));
+    let host = thread::spawn({
+        let (inbox, told) = (inbox.clone(), told.clone());
+        move || inbox.wait(1, None, &mut |_| told.store(true, Relaxed))
+    });
+    ending.0.wait();
+    let taken = inbox.wait(1, Some(Duration::ZERO), &mut |_| panic!("the end is not told yet"));
+    assert_eq!(taken, Ok(0));
+    let last = thread::spawn({
+        let inbox = inbox.clone();
+        move || {
+            let mut was_told = false;
+            let mut put = |happening| {
+                assert!(matches!(happening, Happening::Drained));
+                was_told = told.load(Relaxed);
+            };
+            (inbox.wait(1, None, &mut put), was_told)
+        }
+    });
+    ending.0.wait();
+    assert_eq!(host.join().unwrap(), Ok(1));
+    assert_eq!(last.join().unwrap(), (Ok(1), true));
 }

@@ -18,6 +18,41 @@ pub(crate) enum Happening {
     Drained,
 }
 
+/// Whether the host knows that a drain is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Drained {
+    /// It is not.
+    #[default]
+    No,
+    /// The host is to be told.
+    Due,
+    Told,
+}
+
+/// A batch that is being handed over, and the sources that go back on the list when it is done.
+struct UnderWay<'a> {
+    inbox: &'a Inbox,
+    unfinished: Vec<Listed>,
+    without_turn: Vec<Listed>,
+}
+
+impl<'a> UnderWay<'a> {
+    fn new(inbox: &'a Inbox) -> Self {
+        UnderWay { inbox, unfinished: Vec::new(), without_turn: Vec::new() }
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut state = self.inbox.lock();
+        state.under_way -= 1;
+        self.without_turn.drain(..).rev().for_each(|listed| state.listed.push_front(listed));
+        // Behind the others: everyone has a turn.
+        state.listed.extend(self.unfinished.drain(..));
+        self.inbox.leave_the_rest(state);
+    }
+}
+
 impl Inbox {
     /// Waits until something has happened, and hands over as much as there is room for. Returns
     /// how much: nothing when the time is over, or when the host was woken for something else.
@@ -89,8 +124,8 @@ impl Inbox {
     ) -> usize {
         let mut left = room;
         // Last, so that a host that ends then has seen the end of every connection.
-        let is_last = state.waiting.is_empty() && state.listed.is_empty();
-        if is_last && std::mem::take(&mut state.drained) {
+        if state.is_drain_to_be_told() {
+            state.drained = Drained::Told;
             put(Happening::Drained);
             left -= 1;
         }
@@ -110,36 +145,34 @@ impl Inbox {
         }
         let sources = state.listed.len().min(left - requests.len());
         let sources: Vec<_> = state.listed.drain(..sources).collect();
-        state.level();
-        // There is more than this thread can take.
-        let sleeper = state.has_happenings() && std::mem::take(&mut state.is_asleep);
-        drop(state);
-        if sleeper {
-            self.happened.notify_one();
-        }
+        state.under_way += 1;
+        let mut batch_under_way = UnderWay::new(self);
+        self.leave_the_rest(state);
         left -= requests.len();
         for request in requests {
             put(Happening::Request(request));
         }
-        let (mut unfinished, mut without_turn) = (Vec::new(), Vec::new());
         for Listed { source, tag } in sources {
             let mut batch =
                 Batch { room: left, tag, put: &mut |tag, event| put(Happening::Event(tag, event)) };
             if batch.is_full() {
-                without_turn.push(Listed { source, tag });
+                batch_under_way.without_turn.push(Listed { source, tag });
             } else if source.hand_over(&mut batch) {
-                unfinished.push(Listed { source, tag });
+                batch_under_way.unfinished.push(Listed { source, tag });
             }
             left = batch.room;
         }
-        if !unfinished.is_empty() || !without_turn.is_empty() {
-            // Behind the others: everyone has a turn.
-            self.change(|state| {
-                without_turn.into_iter().rev().for_each(|listed| state.listed.push_front(listed));
-                state.listed.extend(unfinished);
-            });
-        }
         room - left
+    }
+
+    /// Wakes another thread if there is more than this one can take.
+    fn leave_the_rest(&self, mut state: MutexGuard<'_, State>) {
+        state.level();
+        let is_for_another = state.has_happenings() && std::mem::take(&mut state.is_asleep);
+        drop(state);
+        if is_for_another {
+            self.happened.notify_one();
+        }
     }
 
     /// Makes one call of [`wait`](Self::wait) return: the one that is blocked, or the next.
@@ -147,9 +180,13 @@ impl Inbox {
         self.change(|state| state.woken = true);
     }
 
-    /// Tells the host that a drain is over.
+    /// Tells the host that a drain is over, if it was not told yet.
     pub(crate) fn drained(&self) {
-        self.change(|state| state.drained = true);
+        self.change(|state| {
+            if state.drained == Drained::No {
+                state.drained = Drained::Due;
+            }
+        });
     }
 
     /// Nothing will happen any more.
