@@ -1480,7 +1480,7 @@ int32_t lithe_response_write(lithe_response_t response,
  *
  * The handle stays valid until lithe_response_free, which may follow at once. Never blocks.
  * Errors: BAD_HANDLE, CLOSED when the client has gone before it had all, WRONG_STATE when less was
- * written than the Content-Length says.
+ * written than the Content-Length says; what a thread still waits to write counts as not written.
  */
 int32_t lithe_response_finish(lithe_response_t response);
 

@@ -203,7 +203,7 @@ pub extern "C" fn lithe_response_write(
 ///
 /// The handle stays valid until lithe_response_free, which may follow at once. Never blocks.
 /// Errors: BAD_HANDLE, CLOSED when the client has gone before it had all, WRONG_STATE when less was
-/// written than the Content-Length says.
+/// written than the Content-Length says; what a thread still waits to write counts as not written.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_response_finish(response: lithe_response_t) -> i32 {
     boundary(|| Ok(handle::get::<StreamedResponse>(response)?.finish()?))

@@ -19,8 +19,31 @@ pub(crate) struct StreamedResponse {
     queue: Arc<Queue>,
     /// The body of the request, which may be read until the response is finished.
     upload: Option<Arc<Upload>>,
-    /// How much is still to be written of a body whose length was announced.
-    left: Option<Mutex<u64>>,
+    /// What is still to be written of a body whose length was announced.
+    unwritten: Option<Mutex<Unwritten>>,
+}
+
+/// What is still to be written of a body, in bytes.
+struct Unwritten {
+    /// What nobody has begun to write.
+    left: u64,
+    /// What threads are writing at this moment, which may wait for room in the queue.
+    under_way: u64,
+}
+
+impl Unwritten {
+    fn begin(&mut self, len: u64) -> Result<(), WriteError> {
+        self.left = self.left.checked_sub(len).ok_or(WriteError::TooLong(self.left))?;
+        self.under_way += len;
+        Ok(())
+    }
+
+    fn end(&mut self, len: u64, was_written: bool) {
+        self.under_way -= len;
+        if !was_written {
+            self.left += len;
+        }
+    }
 }
 
 /// Why something cannot be written, or the response not be finished.
@@ -58,7 +81,8 @@ impl StreamedResponse {
     ) -> (Self, Body) {
         let queue = Arc::new(Queue::told_when_taken(send_queue));
         let body = StreamedBody { queue: queue.clone(), left: length };
-        (StreamedResponse { queue, upload, left: length.map(Mutex::new) }, Body::new(body))
+        let unwritten = length.map(|left| Mutex::new(Unwritten { left, under_way: 0 }));
+        (StreamedResponse { queue, upload, unwritten }, Body::new(body))
     }
 
     /// There is no body, so nothing can be written.
@@ -92,28 +116,24 @@ impl StreamedResponse {
             return Ok(());
         }
         let len = data.len() as u64;
-        let claim = |left: &mut u64| -> Result<(), WriteError> {
-            *left = left.checked_sub(len).ok_or(WriteError::TooLong(*left))?;
-            Ok(())
-        };
-        self.change_left(claim).transpose()?;
-        send(Piece::Owned(data.to_vec())).map_err(|unsent| {
-            self.change_left(|left| *left += len);
-            unsent.into()
-        })
+        self.change_unwritten(|unwritten| unwritten.begin(len)).transpose()?;
+        let sent = send(Piece::Owned(data.to_vec()));
+        self.change_unwritten(|unwritten| unwritten.end(len, sent.is_ok()));
+        Ok(sent?)
     }
 
-    fn change_left<T>(&self, change: impl FnOnce(&mut u64) -> T) -> Option<T> {
-        let left = self.left.as_ref()?;
-        Some(change(&mut left.lock().unwrap_or_else(PoisonError::into_inner)))
+    fn change_unwritten<T>(&self, change: impl FnOnce(&mut Unwritten) -> T) -> Option<T> {
+        let unwritten = self.unwritten.as_ref()?;
+        Some(change(&mut unwritten.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
     /// Ends the body after what is queued, and the reading of the request's body.
     pub(crate) fn finish(&self) -> Result<(), WriteError> {
+        let rest = self.change_unwritten(|unwritten| unwritten.left + unwritten.under_way);
         if !self.queue.is_closed()
-            && let Some(left) = self.change_left(|left| *left).filter(|left| *left > 0)
+            && let Some(rest) = rest.filter(|rest| *rest > 0)
         {
-            return Err(WriteError::TooShort(left));
+            return Err(WriteError::TooShort(rest));
         }
         self.queue.close();
         self.close_upload();

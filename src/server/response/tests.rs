@@ -1,3 +1,5 @@
+use std::thread;
+
 use axum::body::Body;
 use futures_util::FutureExt as _;
 use http_body_util::BodyExt as _;
@@ -99,6 +101,28 @@ async fn what_was_not_written_does_not_count() {
     response.try_write(&[2; 110]).unwrap();
     response.finish().unwrap();
     assert_eq!(body.collect().await.unwrap().to_bytes().len(), 110);
+}
+
+#[tokio::test]
+async fn body_is_not_complete_while_a_thread_waits_to_write_the_rest() {
+    let (response, mut body) = response(Some(200));
+    response.try_write(&[1; 100]).unwrap();
+    let response = Arc::new(response);
+    let writer = thread::spawn({
+        let response = response.clone();
+        move || response.write_blocking(&[2; 100], None)
+    });
+    while response.try_write(b"x") != Err(WriteError::TooLong(0)) {
+        thread::yield_now();
+    }
+    assert_eq!(response.finish(), Err(WriteError::TooShort(100)));
+    let mut read = 0;
+    while let Some(frame) = body.frame().await {
+        read += frame.unwrap().into_data().unwrap().len();
+    }
+    assert_eq!(read, 200);
+    assert_eq!(writer.join().unwrap(), Ok(()));
+    response.finish().unwrap();
 }
 
 #[tokio::test]
