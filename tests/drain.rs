@@ -51,6 +51,19 @@ fn nobody_there_is_drained_at_once() {
     assert!(TcpStream::connect(server.local_addr()).is_err(), "it accepts no more");
 }
 
+#[tokio::test]
+async fn drain_is_waited_for_on_a_thread_that_may_block() {
+    let server = server(everything()).start().unwrap();
+    let waited = tokio::task::spawn_blocking(move || server.drain_blocking(PATIENCE));
+    assert_eq!(report(waited.await.unwrap()), (0, 0));
+}
+
+#[tokio::test]
+#[should_panic(expected = "Cannot start a runtime from within a runtime")]
+async fn drain_is_not_waited_for_in_asynchronous_code() {
+    server(everything()).start().unwrap().drain_blocking(PATIENCE);
+}
+
 #[test]
 fn event_streams_are_told_when_to_come_back_each_at_its_own_time() {
     let window = Duration::from_secs(3)..=Duration::from_secs(6);

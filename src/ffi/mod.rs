@@ -7,7 +7,6 @@
 //! Private, because only the header's rules make these functions safe to call.
 #![allow(non_camel_case_types, unreachable_pub)]
 
-mod block_on;
 mod buffer;
 mod codec;
 mod convert;

@@ -9,7 +9,6 @@ use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 use bytes::Bytes;
 
-use super::block_on::block_on;
 use super::convert::{
     Out, Timeout, Versioned, array_in, bad_argument, content_in, count, events_in, text_in,
     timed_out, versioned_in,
@@ -21,6 +20,7 @@ use super::error::{
 use super::handle::{self, Kind, Object, Table};
 use super::request::{Request, lithe_header_t, lithe_request_t};
 use crate::server::response::{StreamedResponse, WriteError};
+use crate::transport::block_on;
 use crate::transport::events::Tag;
 
 /// A streamed response: lithe_request_respond_stream gives it, lithe_response_free takes it back.
@@ -219,7 +219,7 @@ pub extern "C" fn lithe_response_wait_closed(response: lithe_response_t, timeout
     boundary(|| {
         let timeout = Timeout::from_millis(timeout_ms)?;
         let response = handle::get::<StreamedResponse>(response)?;
-        match block_on(response.ended(), timeout) {
+        match block_on(response.ended(), timeout.duration()) {
             None => Err(timed_out()),
             Some(true) => Ok(()),
             Some(false) => Err(Error::new(LITHE_ERR_CLOSED, c"the client has gone before")),

@@ -3,7 +3,6 @@
 use std::ffi::{c_char, c_void};
 use std::mem::offset_of;
 
-use super::block_on::block_on;
 use super::convert::{
     Out, Timeout, Versioned, bad_argument, count, events_in, fill, lithe_string_t, millis, text_in,
     text_z_in, timed_out, versioned_in,
@@ -14,6 +13,7 @@ use super::error::{
 use super::handle::{self, Kind, Object, Table};
 use super::request::{Request, lithe_request_t};
 use crate::sse::{Config, Event, SendError, Sender};
+use crate::transport::block_on;
 use crate::transport::events::Tag;
 
 /// An event stream: lithe_sse_open gives it, lithe_sse_free takes it back.
@@ -230,7 +230,7 @@ pub extern "C" fn lithe_sse_wait_closed(sse: lithe_sse_t, timeout_ms: i32) -> i3
     boundary(|| {
         let timeout = Timeout::from_millis(timeout_ms)?;
         let sse = handle::get::<EventStream>(sse)?;
-        block_on(sse.sender.closed(), timeout).ok_or_else(timed_out)
+        block_on(sse.sender.closed(), timeout.duration()).ok_or_else(timed_out)
     })
 }
 

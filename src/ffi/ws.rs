@@ -4,7 +4,6 @@ use std::ffi::{CString, c_char, c_void};
 use std::mem::offset_of;
 use std::sync::OnceLock;
 
-use super::block_on::block_on;
 use super::convert::{
     Out, OutArray, Timeout, Versioned, bad_argument, content_in, count, events_in, fill, list,
     lithe_string_t, millis, text_in, text_z_in, timed_out, versioned_in, versioned_out,
@@ -16,6 +15,7 @@ use super::error::{
 use super::handle::{self, Kind, Object, Table};
 use super::message::{self, is_text, kind_of, lithe_message_kind, lithe_message_t};
 use super::request::{Request, lithe_request_t};
+use crate::transport::block_on;
 use crate::transport::events::Tag;
 use crate::ws::{
     CloseCode, Closed, Compression, Config, Inbound, Message, Origins, RecvError, SendError,
@@ -523,7 +523,7 @@ pub extern "C" fn lithe_ws_close_info(
     boundary(|| {
         let timeout = Timeout::from_millis(timeout_ms)?;
         let ws = handle::get::<WebSocket>(ws)?;
-        let closed = block_on(ws.sender.closed(), timeout).ok_or_else(timed_out)?;
+        let closed = block_on(ws.sender.closed(), timeout.duration()).ok_or_else(timed_out)?;
         versioned_out(info, ws.close_info(closed))
     })
 }

@@ -54,6 +54,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use crate::transport::block_on;
 use shared::Shared;
 use worker::Worker;
 
@@ -165,7 +169,19 @@ impl Server {
     ///
     /// When called from asynchronous code, where blocking would hold up everything else.
     pub fn drain_blocking(&self, timeout: Duration) -> DrainReport {
-        self.workers[0].handle.block_on(self.drain(timeout))
+        if let Ok(runtime) = Handle::try_current() {
+            // It knows whether the thread may be blocked.
+            return runtime.block_on(self.drain(timeout));
+        }
+        // A thread that is ending cannot run a drain any more, only wait for it.
+        let worker = &self.workers[0].handle;
+        let (sender, report) = oneshot::channel();
+        let drain = drain::drain(self.shared.clone(), worker.clone(), timeout);
+        worker.spawn(async {
+            let _ = sender.send(drain.await);
+        });
+        // No report when the server was dropped meanwhile, which cuts everyone.
+        block_on(report, None).and_then(Result::ok).unwrap_or_default()
     }
 
     /// Does what [`drain`](Server::drain) does in the background, and says when it is over.

@@ -118,8 +118,7 @@ impl Request {
         let Open { answer, upgrade } = self.exchange.take()?;
         let upgrade = configure(*upgrade.ok_or(AnswerError::NotWebSocket)?);
         // The connection's task belongs on the worker that serves the connection.
-        let _context = self.exchange.mailbox.worker().enter();
-        match upgrade.accept() {
+        match upgrade.accept_on(self.exchange.mailbox.worker()) {
             Ok((socket, response)) => {
                 socket.wake_by(self.exchange.mailbox.clone());
                 answer.send(response).map_err(|_| AnswerError::Gone)?;

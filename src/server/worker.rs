@@ -1,17 +1,24 @@
 //! The threads of a server, each with a runtime of its own.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Handle, Id, Runtime};
 use tokio::sync::Notify;
 
 use super::Error;
 
 /// How long a worker that stops waits for blocking calls that its handlers have started.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// The runtime of the worker whose thread this is. Can be asked for as long as there is code
+    /// that runs on the thread, as it has no destructor.
+    static OWN: Cell<Option<Id>> = const { Cell::new(None) };
+}
 
 pub(super) struct Worker {
     pub(super) handle: Handle,
@@ -61,9 +68,8 @@ pub(super) fn stop(workers: &[Worker]) {
     }
     for worker in workers {
         let mut thread = worker.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(thread) =
-            thread.take().filter(|t| t.thread().id() != std::thread::current().id())
-        {
+        let is_own = OWN.get() == Some(worker.handle.id());
+        if let Some(thread) = thread.take().filter(|_| !is_own) {
             // A worker does not panic: tasks catch what is thrown in them.
             let _ = thread.join();
         }
@@ -84,6 +90,7 @@ impl Worker {
 }
 
 fn run(runtime: Runtime, stop: &Stop) {
+    OWN.set(Some(runtime.handle().id()));
     runtime.block_on(stop.asked());
     runtime.shutdown_timeout(PATIENCE);
 }

@@ -9,6 +9,8 @@ use axum::http::{Extensions, Method, StatusCode, Uri, Version};
 use axum::response::{IntoResponse, Response};
 use hyper::upgrade::OnUpgrade;
 use thiserror::Error;
+#[cfg(feature = "ffi")]
+use tokio::runtime::Handle;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::codec::{Decoder, Role};
@@ -162,8 +164,11 @@ impl WebSocketUpgrade {
         F: FnOnce(Socket) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        match self.answer(|socket| Some(handler(socket))) {
-            Ok(response) => response,
+        match self.answer() {
+            Ok((socket, response, switch)) => {
+                tokio::spawn(switch.run(Some(handler(socket))));
+                response
+            }
             Err(error) => error.into_response(),
         }
     }
@@ -194,21 +199,21 @@ impl WebSocketUpgrade {
     ///
     /// [`UpgradeError::Origin`], to be returned to the client.
     pub fn accept(self) -> Result<(Socket, Response), UpgradeError> {
-        let mut accepted = None;
-        let response = self.answer(|socket| {
-            accepted = Some(socket);
-            None::<Ready<()>>
-        })?;
-        accepted.map(|socket| (socket, response)).ok_or(UpgradeError::NotUpgradable)
+        let (socket, response, switch) = self.answer()?;
+        tokio::spawn(switch.run(None::<Ready<()>>));
+        Ok((socket, response))
     }
 
-    fn answer<Fut>(
-        self,
-        start: impl FnOnce(Socket) -> Option<Fut>,
-    ) -> Result<Response, UpgradeError>
-    where
-        Fut: Future<Output = ()> + Send + 'static,
-    {
+    /// Does what [`accept`](Self::accept) does, for a connection that is served on that worker.
+    /// Needs nothing that belongs to the calling thread, which may be ending.
+    #[cfg(feature = "ffi")]
+    pub(crate) fn accept_on(self, worker: &Handle) -> Result<(Socket, Response), UpgradeError> {
+        let (socket, response, switch) = self.answer()?;
+        worker.spawn(switch.run(None::<Ready<()>>));
+        Ok((socket, response))
+    }
+
+    fn answer(self) -> Result<(Socket, Response, Switch), UpgradeError> {
         if !self.may_connect() {
             return Err(UpgradeError::Origin);
         }
@@ -249,10 +254,15 @@ impl WebSocketUpgrade {
             self.protocol,
         );
         let membership = self.supervision.map(|s| s.enter(Kind::WebSocket, shared.clone()));
-        let handler = start(Socket::new(shared.clone()));
-        let shared = Tie(shared);
-        tokio::spawn(upgrade(self.on_upgrade, self.config, decoder, shared, membership, handler));
-        Ok(response)
+        let socket = Socket::new(shared.clone());
+        let switch = Switch {
+            on_upgrade: self.on_upgrade,
+            config: self.config,
+            decoder,
+            shared: Tie(shared),
+            membership,
+        };
+        Ok((socket, response, switch))
     }
 
     fn may_connect(&self) -> bool {
@@ -285,34 +295,40 @@ fn without_default_port<'a>(scheme: &str, host: &'a str) -> &'a str {
     host.strip_suffix(port).unwrap_or(host)
 }
 
-/// Waits for the HTTP library to let go of the stream, and starts the connection's task on it: a
-/// new one, which has nothing of the handshake left in it.
-async fn upgrade<Fut>(
+/// The switch to the new protocol, once the client has the response.
+struct Switch {
     on_upgrade: OnUpgrade,
     config: Arc<Config>,
     decoder: Decoder,
     shared: Tie,
     membership: Option<Membership>,
-    handler: Option<Fut>,
-) where
-    Fut: Future<Output = ()> + Send + 'static,
-{
-    match tokio::time::timeout(config.handshake_timeout, on_upgrade).await {
-        Ok(Ok(upgraded)) => {
-            let (stream, prefix) = Stream::from_upgraded(upgraded);
-            tokio::spawn(Connection::new(
-                stream, prefix, decoder, shared, config, membership, handler,
-            ));
-        }
-        failed => {
-            if let (Err(_), Some(membership)) = (&failed, &membership) {
-                membership.limit_hit(Limit::HandshakeTimeout);
+}
+
+impl Switch {
+    /// Waits for the HTTP library to let go of the stream, and starts the connection's task on it:
+    /// a new one, which has nothing of the handshake left in it.
+    async fn run<Fut>(self, handler: Option<Fut>)
+    where
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let Switch { on_upgrade, config, decoder, shared, membership } = self;
+        match tokio::time::timeout(config.handshake_timeout, on_upgrade).await {
+            Ok(Ok(upgraded)) => {
+                let (stream, prefix) = Stream::from_upgraded(upgraded);
+                tokio::spawn(Connection::new(
+                    stream, prefix, decoder, shared, config, membership, handler,
+                ));
             }
-            tracing::debug!("a WebSocket handshake was not finished");
-            shared.lost("the handshake was not finished");
-            drop(membership);
-            if let Some(handler) = handler {
-                handler.await;
+            failed => {
+                if let (Err(_), Some(membership)) = (&failed, &membership) {
+                    membership.limit_hit(Limit::HandshakeTimeout);
+                }
+                tracing::debug!("a WebSocket handshake was not finished");
+                shared.lost("the handshake was not finished");
+                drop(membership);
+                if let Some(handler) = handler {
+                    handler.await;
+                }
             }
         }
     }
