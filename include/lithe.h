@@ -1152,7 +1152,8 @@ int32_t lithe_server_accept(lithe_server_t server, lithe_request_t *request, int
  *
  * Requests that came in before still reach lithe_server_accept or lithe_server_wait meanwhile, so
  * the threads that call them go on until they say SHUTTING_DOWN. `report` may be NULL. Blocks.
- * Errors: BAD_HANDLE, BAD_ARGUMENT, SHUTTING_DOWN when the server is stopped already.
+ * Errors: BAD_HANDLE, BAD_ARGUMENT, SHUTTING_DOWN when the server is stopped already, WRONG_STATE
+ * inside a callback that runs on a thread of the library.
  */
 int32_t lithe_server_drain(lithe_server_t server,
                            int32_t timeout_ms,
@@ -1175,14 +1176,15 @@ int32_t lithe_server_begin_drain(lithe_server_t server, int32_t timeout_ms);
  * the server is stopped already.
  *
  * The handle stays valid until lithe_server_free. Blocks until the threads have ended. Errors:
- * BAD_HANDLE.
+ * BAD_HANDLE, WRONG_STATE inside a callback that runs on a thread of the library.
  */
 int32_t lithe_server_stop(lithe_server_t server);
 
 /**
  * Ends a server's handle, and stops the server if it runs. Handles of its requests and
  * connections stay valid until they are freed, but nothing can be done with them any more.
- * Blocks until the threads have ended. Errors: BAD_HANDLE.
+ * Blocks until the threads have ended. Errors: BAD_HANDLE, WRONG_STATE inside a callback that runs
+ * on a thread of the library.
  */
 int32_t lithe_server_free(lithe_server_t server);
 

@@ -22,6 +22,28 @@ static void collect(void *user_data, lithe_log_level level, const char *target,
     pthread_mutex_unlock(&lines->lock);
 }
 
+/* A thread of the library that logs cannot wait for its own end. */
+static void end_at_the_drain(void *user_data, lithe_log_level level, const char *target,
+                             const char *message) {
+    lithe_server_t *server = (lithe_server_t *)user_data;
+    (void)level;
+    (void)target;
+    if (strncmp(message, "draining", 8) == 0) {
+        CHECK_CODE(LITHE_ERR_WRONG_STATE, lithe_server_stop(*server));
+        CHECK_CODE(LITHE_ERR_WRONG_STATE, lithe_server_drain(*server, 0, NULL));
+        CHECK_CODE(LITHE_ERR_WRONG_STATE, lithe_server_free(*server));
+        *server = 0;
+    }
+}
+
+static void check_end_in_callback(void) {
+    lithe_server_t server = start(), draining = server;
+    CHECK_OK(lithe_log_set(LITHE_LOG_INFO, end_at_the_drain, &draining));
+    CHECK_OK(lithe_server_free(server));
+    CHECK_OK(lithe_log_set(LITHE_LOG_OFF, NULL, NULL));
+    CHECK(draining == 0);
+}
+
 int main(void) {
     static struct lines lines = { PTHREAD_MUTEX_INITIALIZER, 0, 0, "" };
     lithe_string_t address;
@@ -43,5 +65,6 @@ int main(void) {
     CHECK_OK(lithe_log_set(LITHE_LOG_TRACE, NULL, NULL));
     CHECK_OK(lithe_server_free(server));
     CHECK(lines.count == 0);
+    check_end_in_callback();
     return 0;
 }

@@ -10,12 +10,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use super::convert::{
     Out, Timeout, Versioned, bad_argument, count, lithe_string_t, millis, text_z_in, timed_out,
     versioned_in, versioned_out,
 };
 use super::error::{
-    Error, LITHE_ERR_BAD_ARGUMENT, LITHE_ERR_IO, LITHE_ERR_SHUTTING_DOWN, boundary, counting,
+    Error, LITHE_ERR_BAD_ARGUMENT, LITHE_ERR_IO, LITHE_ERR_SHUTTING_DOWN, LITHE_ERR_WRONG_STATE,
+    boundary, counting,
 };
 use super::handle::{self, Kind, Object, Table};
 use super::request::{Request, lithe_request_t};
@@ -223,6 +226,7 @@ impl Server {
     /// Holds no lock while threads end: callbacks of the host that run on them may ask the server
     /// something.
     fn stop(&self) {
+        let _finish = Finish(&self.inbox);
         self.inbox.close();
         if !self.is_stopped.load(Ordering::Acquire) {
             // Ends a drain that is going on in another thread.
@@ -230,8 +234,27 @@ impl Server {
         }
         self.is_stopped.store(true, Ordering::Release);
         self.native.stop();
-        // Every connection has said by now that it has ended.
-        self.inbox.finish();
+    }
+}
+
+/// Tells whoever waits for events that there are no more, whatever becomes of the stop. Every
+/// connection has said by then that it has ended.
+struct Finish<'a>(&'a Inbox);
+
+impl Drop for Finish<'_> {
+    fn drop(&mut self) {
+        self.0.finish();
+    }
+}
+
+/// A thread of the library, which is in a callback of the host then, cannot wait for its own end.
+fn may_wait_for_threads() -> Result<(), Error> {
+    match Handle::try_current() {
+        Ok(_) => Err(Error::new(
+            LITHE_ERR_WRONG_STATE,
+            c"a callback on a thread of the library cannot wait for that thread to end",
+        )),
+        Err(_) => Ok(()),
     }
 }
 
@@ -399,7 +422,8 @@ pub extern "C" fn lithe_server_accept(
 ///
 /// Requests that came in before still reach lithe_server_accept or lithe_server_wait meanwhile, so
 /// the threads that call them go on until they say SHUTTING_DOWN. `report` may be NULL. Blocks.
-/// Errors: BAD_HANDLE, BAD_ARGUMENT, SHUTTING_DOWN when the server is stopped already.
+/// Errors: BAD_HANDLE, BAD_ARGUMENT, SHUTTING_DOWN when the server is stopped already, WRONG_STATE
+/// inside a callback that runs on a thread of the library.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_server_drain(
     server: lithe_server_t,
@@ -409,6 +433,7 @@ pub extern "C" fn lithe_server_drain(
     boundary(|| {
         let timeout = Timeout::from_millis(timeout_ms)?.duration().unwrap_or(Duration::MAX);
         versioned_out(report, lithe_drain_report_t { size: 0, drained: 0, cut: 0 })?;
+        may_wait_for_threads()?;
         let DrainReport { drained, cut, .. } = handle::get::<Server>(server)?.drain(timeout)?;
         let (drained, cut) = (drained as u64, cut as u64);
         versioned_out(report, lithe_drain_report_t { size: 0, drained, cut })
@@ -435,10 +460,11 @@ pub extern "C" fn lithe_server_begin_drain(server: lithe_server_t, timeout_ms: i
 /// the server is stopped already.
 ///
 /// The handle stays valid until lithe_server_free. Blocks until the threads have ended. Errors:
-/// BAD_HANDLE.
+/// BAD_HANDLE, WRONG_STATE inside a callback that runs on a thread of the library.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_server_stop(server: lithe_server_t) -> i32 {
     boundary(|| {
+        may_wait_for_threads()?;
         handle::get::<Server>(server)?.stop();
         Ok(())
     })
@@ -446,10 +472,12 @@ pub extern "C" fn lithe_server_stop(server: lithe_server_t) -> i32 {
 
 /// Ends a server's handle, and stops the server if it runs. Handles of its requests and
 /// connections stay valid until they are freed, but nothing can be done with them any more.
-/// Blocks until the threads have ended. Errors: BAD_HANDLE.
+/// Blocks until the threads have ended. Errors: BAD_HANDLE, WRONG_STATE inside a callback that runs
+/// on a thread of the library.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_server_free(server: lithe_server_t) -> i32 {
     boundary(|| {
+        may_wait_for_threads()?;
         let server = handle::remove::<Server>(server)?;
         server.stop();
         // Requests and connections keep the rest until they are freed as well.
