@@ -10,6 +10,7 @@
 //! * [`server`]: a listener with limits, a registry, draining and metrics around an axum router.
 //! * [`hub`]: channels with history, cursors and presence; the part without sockets.
 //! * [`access`]: who may do what on a hub.
+//! * [`endpoint`]: a hub's channels for browsers and other clients, over HTTP.
 //! * [`transport`]: what these share, for whoever writes a server or a protocol of their own.
 //!
 //! [`sse`] and [`ws`] are extractors and responses on any axum router, whoever serves it. Served by
@@ -66,6 +67,7 @@
 //! | `deflate` | permessage-deflate for [`ws`] | yes |
 //! | `server` | [`server`] | yes |
 //! | `hub` | [`hub`] | yes |
+//! | `endpoint` | [`endpoint`] | yes |
 //! | `tls` | TLS for [`server`], by rustls | no |
 //! | `ffi` | the C library; brings all of the above | no |
 //!
@@ -87,6 +89,8 @@
 
 #[cfg(feature = "hub")]
 pub mod access;
+#[cfg(feature = "endpoint")]
+pub mod endpoint;
 #[cfg(feature = "ffi")]
 mod ffi;
 #[cfg(feature = "hub")]

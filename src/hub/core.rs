@@ -268,6 +268,16 @@ impl Hub {
         self.shared.channels.get(channel).map(|channel| channel.presence()).unwrap_or_default()
     }
 
+    /// Whether there may be channels whose subscribers are told of who joins and who leaves.
+    #[cfg(feature = "endpoint")]
+    pub(crate) fn announces_presence(&self) -> bool {
+        let shared = &self.shared;
+        let namespaces = shared.namespaces.iter().map(|(_, options)| options);
+        namespaces
+            .chain([&shared.defaults])
+            .any(|options| options.presence == super::PresenceMode::Announced)
+    }
+
     /// Drops publications that are over by age. Channels that are published on do it themselves;
     /// call it now and then for the sake of those that are not.
     pub fn sweep(&self) {

@@ -58,7 +58,7 @@ impl<S> Body<S> {
         retry: Option<Duration>,
         keep_alive: Option<Duration>,
     ) -> Self {
-        let keep_alive = KeepAlive { interval: keep_alive, last_sent: None, timer: None };
+        let keep_alive = KeepAlive::new(keep_alive);
         Body { connection, events: Some(events), failure: None, retry, keep_alive }
     }
 }
@@ -81,7 +81,7 @@ where
             return this.keep_alive.sent(retry);
         }
         self.as_mut().queue_ready_events(cx);
-        let mut this = self.project();
+        let this = self.project();
         match this.connection.0.poll_take(cx) {
             Poll::Ready(Some(Ok(bytes))) => this.keep_alive.sent(bytes),
             Poll::Ready(Some(Err(aborted))) => Poll::Ready(Some(Err(aborted.into()))),
@@ -93,10 +93,7 @@ where
                 }
                 _ => Poll::Ready(this.failure.take().map(|failure| Err(failure.error))),
             },
-            Poll::Pending => {
-                ready!(this.keep_alive.as_mut().poll(cx));
-                this.keep_alive.sent(KEEP_ALIVE)
-            }
+            Poll::Pending => this.keep_alive.poll(cx),
         }
     }
 }
@@ -146,7 +143,7 @@ where
 pin_project! {
     /// Says when a comment is due. The timer is left alone while events flow; only when it goes
     /// off is it set to the right time.
-    struct KeepAlive {
+    pub(crate) struct KeepAlive {
         interval: Option<Duration>,
         last_sent: Option<Instant>,
         #[pin]
@@ -154,17 +151,28 @@ pin_project! {
     }
 }
 
+type Sent = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
+
 impl KeepAlive {
+    pub(crate) fn new(interval: Option<Duration>) -> Self {
+        KeepAlive { interval, last_sent: None, timer: None }
+    }
+
     /// Passes on what is sent, and notes the time.
-    fn sent(self: Pin<&mut Self>, bytes: Bytes) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    pub(crate) fn sent(self: Pin<&mut Self>, bytes: Bytes) -> Sent {
         if self.interval.is_some() {
             *self.project().last_sent = Some(Instant::now());
         }
         Poll::Ready(Some(Ok(Frame::data(bytes))))
     }
 
-    /// Ready when nothing was sent for a whole interval.
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    /// Sends a comment when nothing was sent for a whole interval.
+    pub(crate) fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Sent {
+        ready!(self.as_mut().poll_due(cx));
+        self.sent(KEEP_ALIVE)
+    }
+
+    fn poll_due(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
         let Some(interval) = *this.interval else { return Poll::Pending };
         let last_sent = *this.last_sent.get_or_insert_with(Instant::now);

@@ -200,7 +200,7 @@ impl From<String> for Event {
 }
 
 /// Writes `text` line by line, each with `start` before it. CRLF, LF and CR end a line.
-fn push_lines(fields: &mut Vec<u8>, start: &[u8], mut text: &[u8]) {
+pub(crate) fn push_lines(fields: &mut Vec<u8>, start: &[u8], mut text: &[u8]) {
     loop {
         fields.extend_from_slice(start);
         let Some(end) = memchr::memchr2(b'\r', b'\n', text) else {

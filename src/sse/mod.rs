@@ -42,8 +42,14 @@ mod response;
 mod supervised;
 
 pub use body::Body;
+#[cfg(feature = "endpoint")]
+pub(crate) use body::KeepAlive;
 pub use channel::{SendError, Sender, channel, channel_with};
 pub use config::Config;
+#[cfg(feature = "endpoint")]
+pub(crate) use event::push_lines;
 pub use event::{Event, EventError, IntoEvent};
 pub use last_event_id::LastEventId;
+#[cfg(feature = "endpoint")]
+pub(crate) use response::HEADERS;
 pub use response::{Queued, Sse};

@@ -14,6 +14,13 @@ use super::{Config, Event, IntoEvent};
 use crate::transport::queue::Queue;
 use crate::transport::{EndlessBody, Supervised};
 
+/// The headers of an event stream; caches and proxies are not to hold events back.
+pub(crate) const HEADERS: [(HeaderName, HeaderValue); 3] = [
+    (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+    (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+];
+
 /// An event stream as the response to a request.
 ///
 /// It comes with the sender that feeds it, from [`channel`](super::channel), or is made of any
@@ -97,11 +104,6 @@ where
     S::Item: IntoEvent,
 {
     fn into_response(self) -> Response {
-        const HEADERS: [(HeaderName, HeaderValue); 3] = [
-            (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
-            (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-            (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
-        ];
         let supervised = EndlessBody(self.supervised());
         let mut response = Response::new(axum::body::Body::new(self.into_body()));
         response.headers_mut().extend(HEADERS);

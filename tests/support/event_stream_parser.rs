@@ -27,6 +27,8 @@ pub struct EventStreamParser {
     pub reconnection_time: Option<u64>,
     /// Comments, which a client ignores but a test may want to see, without their colon.
     pub comments: Vec<String>,
+    /// How many identifiers there were.
+    pub ids_seen: usize,
 }
 
 impl EventStreamParser {
@@ -78,7 +80,10 @@ impl EventStreamParser {
                 self.data.push_str(value);
                 self.data.push('\n');
             }
-            "id" if !value.contains('\0') => self.last_event_id_buffer = value.to_owned(),
+            "id" if !value.contains('\0') => {
+                self.ids_seen += 1;
+                self.last_event_id_buffer = value.to_owned();
+            }
             "retry" if value.bytes().all(|byte| byte.is_ascii_digit()) => {
                 self.reconnection_time = value.parse().ok().or(self.reconnection_time);
             }

@@ -1,0 +1,173 @@
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Endpoint, Shared};
+use crate::access::{Authorizer, Public};
+use crate::hub::{Hub, MAX_INTERESTS};
+use crate::ws::Origins;
+
+/// The settings of an [`Endpoint`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use lithe::endpoint::Endpoint;
+/// use lithe::hub::Hub;
+/// use lithe::ws::Origins;
+///
+/// let endpoint = Endpoint::builder(Hub::new())
+///     .origins(Origins::List(vec!["https://app.example.com".into()]))
+///     .retry(Duration::from_secs(1)..=Duration::from_secs(3))
+///     .build();
+/// ```
+#[must_use]
+pub struct Builder {
+    hub: Hub,
+    authorizer: Arc<dyn Authorizer>,
+    config: Config,
+}
+
+/// What is the same for all connections of an endpoint.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) max_channels: usize,
+    pub(crate) max_connections: usize,
+    pub(crate) cookie: Box<str>,
+    pub(crate) origins: Origins,
+    pub(crate) keep_alive: Option<Duration>,
+    pub(crate) retry: RangeInclusive<Duration>,
+    pub(crate) drain_window: Duration,
+    pub(crate) max_frame: usize,
+    pub(crate) max_poll_timeout: Duration,
+    pub(crate) expiry_warning: Duration,
+    pub(crate) expiry_grace: Duration,
+}
+
+impl Config {
+    /// A time within the window in which clients are asked to come back, so that they do not all
+    /// come at once.
+    pub(crate) fn retry(&self) -> Duration {
+        within(&self.retry)
+    }
+
+    /// The same, for those who are sent away together.
+    pub(crate) fn drain_retry(&self) -> Duration {
+        let from = *self.retry.start();
+        within(&(from..=from.saturating_add(self.drain_window)))
+    }
+}
+
+/// A time within a window, in whole milliseconds.
+fn within(window: &RangeInclusive<Duration>) -> Duration {
+    let millis = |time: &Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let (from, to) = (millis(window.start()), millis(window.end()));
+    Duration::from_millis(fastrand::u64(from..=to.max(from)))
+}
+
+impl Builder {
+    pub(super) fn new(hub: Hub) -> Self {
+        let config = Config {
+            max_channels: MAX_INTERESTS,
+            max_connections: usize::MAX,
+            cookie: "lithe_token".into(),
+            origins: Origins::SameHost,
+            keep_alive: Some(Duration::from_secs(15)),
+            retry: Duration::from_secs(1)..=Duration::from_secs(3),
+            drain_window: Duration::from_secs(20),
+            max_frame: 64 * 1024,
+            max_poll_timeout: Duration::from_secs(60),
+            expiry_warning: Duration::from_secs(30),
+            expiry_grace: Duration::from_secs(25),
+        };
+        Builder { hub, authorizer: Arc::new(Public), config }
+    }
+
+    /// Who decides who may do what. Unless set, everybody may subscribe to everything and nobody
+    /// may publish: [`Public`].
+    pub fn authorizer(mut self, authorizer: impl Authorizer) -> Self {
+        self.authorizer = Arc::new(authorizer);
+        self
+    }
+
+    /// How many channels and patterns one connection may have; [`MAX_INTERESTS`], which is also the
+    /// most, unless set.
+    pub fn max_channels(mut self, channels: usize) -> Self {
+        self.config.max_channels = channels.min(MAX_INTERESTS);
+        self
+    }
+
+    /// How many connections there may be at a time. Whoever comes then is told to come back later,
+    /// in a way that an `EventSource` understands. No limit unless set: a
+    /// [server](crate::server::Builder::max_connections) has one of its own.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.config.max_connections = connections;
+        self
+    }
+
+    /// The name of the cookie that may hold a token; `lithe_token` unless set.
+    pub fn cookie(mut self, name: impl Into<Box<str>>) -> Self {
+        self.config.cookie = name.into();
+        self
+    }
+
+    /// Which pages may connect, besides clients that are no pages; [`Origins::SameHost`] unless
+    /// set. Those of other hosts that may are allowed to send cookies.
+    pub fn origins(mut self, origins: Origins) -> Self {
+        self.config.origins = origins;
+        self
+    }
+
+    /// Sends a comment on an event stream when nothing else was sent for so long: it keeps proxies
+    /// from closing the connection, and it is how a client that vanished without a word is noticed.
+    /// 15 s unless set; `None` or zero sends none.
+    pub fn keep_alive(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.config.keep_alive = interval.into().filter(|interval| !interval.is_zero());
+        self
+    }
+
+    /// How long clients are to wait before they reconnect: each is told a time of its own out of
+    /// that window, so that they do not all come at once. 1 s to 3 s unless set.
+    pub fn retry(mut self, window: RangeInclusive<Duration>) -> Self {
+        self.config.retry = window;
+        self
+    }
+
+    /// Over how long the clients are spread that [`Endpoint::drain`] sends away; 20 s unless set.
+    pub fn drain_window(mut self, window: Duration) -> Self {
+        self.config.drain_window = window;
+        self
+    }
+
+    /// About how many bytes a connection has on their way at a time; 64 KiB unless set. What comes
+    /// meanwhile stays in the hub, once for all. A single event may be larger.
+    pub fn max_in_flight(mut self, bytes: usize) -> Self {
+        self.config.max_frame = bytes.max(1);
+        self
+    }
+
+    /// How long a poll may wait for something to happen, at most; 60 s unless set.
+    pub fn max_poll_timeout(mut self, timeout: Duration) -> Self {
+        self.config.max_poll_timeout = timeout;
+        self
+    }
+
+    /// How long before its token expires a client is told so, and for how long after that it may
+    /// stay without having presented a new one; 30 s and 25 s unless set.
+    pub fn expiry(mut self, warning: Duration, grace: Duration) -> Self {
+        self.config.expiry_warning = warning;
+        self.config.expiry_grace = grace;
+        self
+    }
+
+    /// Makes the endpoint.
+    pub fn build(self) -> Endpoint {
+        Endpoint { shared: Arc::new(Shared::new(self.hub, self.authorizer, self.config)) }
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder").field("config", &self.config).finish_non_exhaustive()
+    }
+}

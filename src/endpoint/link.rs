@@ -1,0 +1,203 @@
+//! What others know of a connection: the server, the endpoint, and whoever presents a new token for
+//! it, leave word here of what it shall do.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use slab::Slab;
+
+use super::Shared;
+use crate::access::Identity;
+use crate::transport::Supervised;
+
+/// How a connection shall end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// With a time after which to come back.
+    Drain(Duration),
+    /// After what is on its way.
+    Close,
+    /// Without a word.
+    Abort,
+}
+
+/// What was left for a connection since it last looked.
+#[derive(Debug, Default)]
+pub(crate) struct Word {
+    pub(crate) end: Option<End>,
+    /// What the client was allowed may not hold any more.
+    pub(crate) review: bool,
+    /// The client has presented a new token.
+    pub(crate) renewed: bool,
+}
+
+pub(crate) struct Link {
+    /// Whether there is word. Looked at for each burst, and so without the lock.
+    signalled: AtomicBool,
+    state: Mutex<State>,
+    /// Bytes that were handed on and that the transport may not have taken yet.
+    in_flight: AtomicUsize,
+    /// Events that the server has not counted yet.
+    messages: AtomicU64,
+    /// The endpoint that it belongs to, and its place there.
+    home: Option<(Arc<Shared>, usize)>,
+}
+
+struct State {
+    waker: Option<Waker>,
+    word: Word,
+    identity: Arc<Identity>,
+}
+
+/// All connections of an endpoint.
+#[derive(Default)]
+pub(crate) struct Links(Mutex<Slab<Weak<Link>>>);
+
+impl Link {
+    /// For a connection of no endpoint.
+    pub(crate) fn alone() -> Arc<Self> {
+        Arc::new(Link::new(Arc::default(), None))
+    }
+
+    /// Enters a connection; it is among those of the endpoint until it is dropped.
+    pub(crate) fn enter(shared: &Arc<Shared>, identity: Arc<Identity>) -> Arc<Self> {
+        let mut links = shared.links.lock();
+        let entry = links.vacant_entry();
+        let home = Some((shared.clone(), entry.key()));
+        let link = Arc::new(Link::new(identity, home));
+        entry.insert(Arc::downgrade(&link));
+        drop(links);
+        if shared.is_draining() {
+            // It may have come too late to be asked by the drain.
+            link.leave_word(|word| word.end = Some(End::Drain(shared.config.retry())));
+        }
+        link
+    }
+
+    fn new(identity: Arc<Identity>, home: Option<(Arc<Shared>, usize)>) -> Self {
+        let state = State { waker: None, word: Word::default(), identity };
+        Link {
+            signalled: AtomicBool::new(false),
+            state: Mutex::new(state),
+            in_flight: AtomicUsize::new(0),
+            messages: AtomicU64::new(0),
+            home,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The endpoint that the connection belongs to.
+    pub(crate) fn shared(&self) -> Option<&Arc<Shared>> {
+        self.home.as_ref().map(|(shared, _)| shared)
+    }
+
+    /// Who the client is.
+    pub(crate) fn identity(&self) -> Arc<Identity> {
+        self.lock().identity.clone()
+    }
+
+    /// The client has presented a new token.
+    pub(crate) fn renew(&self, identity: Arc<Identity>) {
+        self.leave_word_with(|state| {
+            state.identity = identity;
+            state.word.renewed = true;
+        });
+    }
+
+    pub(crate) fn leave_word(&self, leave: impl FnOnce(&mut Word)) {
+        self.leave_word_with(|state| leave(&mut state.word));
+    }
+
+    fn leave_word_with(&self, leave: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        leave(&mut state);
+        let waker = state.waker.clone();
+        self.signalled.store(true, SeqCst);
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Takes what was left. If there is nothing, the task is woken when there is.
+    ///
+    /// `registered` is the waker that the connection has left before: while it stays the same, and
+    /// there is no word, this costs no lock.
+    pub(crate) fn poll_word(
+        &self,
+        cx: &mut Context<'_>,
+        registered: &mut Option<Waker>,
+    ) -> Option<Word> {
+        if !registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *registered = Some(cx.waker().clone());
+            let replaced = self.lock().waker.replace(cx.waker().clone());
+            // Dropping a waker may run anything: not under the lock.
+            drop(replaced);
+        }
+        if !self.signalled.load(SeqCst) {
+            return None;
+        }
+        let mut state = self.lock();
+        self.signalled.store(false, SeqCst);
+        Some(std::mem::take(&mut state.word))
+    }
+
+    /// Notes what was handed on to the transport, which has taken all that was handed on before.
+    pub(crate) fn handed_on(&self, bytes: usize, messages: u64) {
+        self.in_flight.store(bytes, Relaxed);
+        // Only the connection itself adds, and only its server takes.
+        self.messages.fetch_add(messages, Relaxed);
+    }
+}
+
+impl Supervised for Link {
+    fn drain(&self, retry: Duration) {
+        self.leave_word(|word| word.end = word.end.or(Some(End::Drain(retry))));
+    }
+
+    fn close(&self, _code: u16, _reason: &str) {
+        self.leave_word(|word| word.end = word.end.or(Some(End::Close)));
+    }
+
+    fn abort(&self) {
+        self.leave_word(|word| word.end = Some(End::Abort));
+    }
+
+    fn queued_bytes(&self) -> usize {
+        self.in_flight.load(Relaxed)
+    }
+
+    fn take_messages(&self) -> u64 {
+        self.messages.swap(0, Relaxed)
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let Some((shared, key)) = &self.home {
+            shared.links.lock().remove(*key);
+        }
+    }
+}
+
+impl Links {
+    fn lock(&self) -> MutexGuard<'_, Slab<Weak<Link>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Does something with each, not under the lock: a connection that is dropped meanwhile needs
+    /// it.
+    pub(crate) fn for_each(&self, act: impl FnMut(Arc<Link>)) {
+        let links: Vec<_> = self.lock().iter().filter_map(|(_, link)| link.upgrade()).collect();
+        links.into_iter().for_each(act);
+    }
+}

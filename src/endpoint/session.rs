@@ -1,0 +1,289 @@
+//! A client that was let in: who it is, what it may do, and for how long.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::{Instant, Sleep};
+
+use super::link::{End, Link, Word};
+use super::request::StreamRequest;
+use super::{Rejection, RejectionKind, Shared};
+use crate::access::{Action, Credentials, Identity};
+use crate::hub::{Interest, MAX_INTERESTS, PresenceChange, Subscription, SubscriptionOptions};
+
+/// What becomes of a connection while it lasts.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// The token expires in that time.
+    Expiring(Duration),
+    /// The token has expired: the client has a little time left to present a new one.
+    Expired,
+    /// The client has presented a new token, which expires in that time, or never.
+    Renewed(Option<Duration>),
+    /// These are not granted any more, and have been unsubscribed from.
+    Refused(Vec<Interest>),
+    /// It shall end.
+    End(End),
+    /// It shall end, as the client has presented no new token in time.
+    TimedOut,
+}
+
+pub(crate) struct Session {
+    pub(crate) link: Arc<Link>,
+    /// The waker that the link has.
+    registered: Option<Waker>,
+    /// Where the client may see who is there.
+    presence: Box<[Interest]>,
+    /// Of the few whose token expires.
+    expiry: Option<Box<Expiry>>,
+    /// While the authorizer is being asked again.
+    review: Option<Pin<Box<dyn Future<Output = Vec<Verdict>> + Send>>>,
+}
+
+/// What an authorizer says of one interest.
+struct Verdict {
+    interest: Interest,
+    subscribe: bool,
+    presence: bool,
+}
+
+struct Expiry {
+    at: Instant,
+    stage: Stage,
+    timer: Pin<Box<Sleep>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Fresh,
+    Warned,
+    Expired,
+}
+
+impl Session {
+    /// For a connection about which nobody is asked.
+    pub(crate) fn alone() -> Self {
+        Session::of(Link::alone())
+    }
+
+    fn of(link: Arc<Link>) -> Self {
+        Session { link, registered: None, presence: Box::default(), expiry: None, review: None }
+    }
+
+    /// Finds out who the client is, and whether there is room for it.
+    pub(crate) async fn begin(
+        shared: &Arc<Shared>,
+        request: &StreamRequest,
+    ) -> Result<Self, Rejection> {
+        if shared.is_full() {
+            return Err(Rejection::later(shared.config.retry()));
+        }
+        shared.keep_house();
+        let identity = shared.identify(request).await?;
+        let mut session = Session::of(Link::enter(shared, Arc::new(identity)));
+        session.see_to_expiry();
+        Ok(session)
+    }
+
+    pub(crate) fn identity(&self) -> Arc<Identity> {
+        self.link.identity()
+    }
+
+    /// Whether the client may do something.
+    pub(crate) async fn allows(&self, action: Action, interest: &Interest) -> bool {
+        let Some(shared) = self.link.shared() else { return true };
+        let identity = self.identity();
+        !interest.is_reserved() && shared.authorizer.authorize(&identity, action, interest).await
+    }
+
+    /// Splits what the client wants into what it may subscribe to and what not.
+    pub(crate) async fn sort(&mut self, wanted: &[Interest]) -> (Vec<Interest>, Vec<Interest>) {
+        let Some(shared) = self.link.shared() else { return (wanted.to_vec(), Vec::new()) };
+        let verdicts = review(shared.clone(), self.identity(), wanted.to_vec()).await;
+        let seen = verdicts.iter().filter(|verdict| verdict.presence);
+        let seen = seen.map(|verdict| verdict.interest.clone());
+        self.presence = self.presence.iter().cloned().chain(seen).collect();
+        let (granted, refused): (Vec<_>, Vec<_>) =
+            verdicts.into_iter().partition(|verdict| verdict.subscribe);
+        let interests =
+            |verdicts: Vec<Verdict>| verdicts.into_iter().map(|verdict| verdict.interest).collect();
+        (interests(granted), interests(refused))
+    }
+
+    /// The same for a whole request, of which something has to be granted.
+    pub(crate) async fn sort_for(
+        &mut self,
+        request: &StreamRequest,
+    ) -> Result<(Vec<Interest>, Vec<Interest>), Rejection> {
+        let max = self.link.shared().map_or(MAX_INTERESTS, |shared| shared.config.max_channels);
+        if request.channels.len() > max {
+            return Err(Rejection::too_many(max));
+        }
+        let (granted, refused) = self.sort(&request.channels).await;
+        if granted.is_empty() {
+            return Err(Rejection::denied("none of these channels is granted"));
+        }
+        Ok((granted, refused))
+    }
+
+    /// Whether the client may see who has come and gone.
+    pub(crate) fn may_see(&self, change: &PresenceChange) -> bool {
+        self.link.shared().is_none()
+            || self.presence.iter().any(|interest| interest.covers(&change.channel))
+    }
+
+    /// How a subscription of this client behaves.
+    pub(crate) fn options(&self) -> SubscriptionOptions {
+        let identity = self.identity();
+        let options = SubscriptionOptions::default();
+        match &identity.subject {
+            Some(subject) => options.client(subject.clone(), identity.info.clone()),
+            None => options,
+        }
+    }
+
+    /// In how long the token expires.
+    pub(crate) fn expires_in(&self) -> Option<Duration> {
+        let expires = self.identity().expires?;
+        Some(expires.duration_since(SystemTime::now()).unwrap_or_default())
+    }
+
+    /// Whether what the client is allowed is being found out: until then it gets nothing.
+    pub(crate) fn is_in_review(&self) -> bool {
+        self.review.is_some()
+    }
+
+    /// The next change. Without one the task is woken when there is.
+    pub(crate) fn poll_change(
+        &mut self,
+        cx: &mut Context<'_>,
+        subscription: &mut Subscription,
+    ) -> Poll<Change> {
+        loop {
+            if let Some(word) = self.link.poll_word(cx, &mut self.registered) {
+                let Word { end, review, renewed } = word;
+                if review || renewed {
+                    self.begin_review(subscription);
+                }
+                if let Some(end) = end {
+                    return Poll::Ready(Change::End(end));
+                }
+                if renewed {
+                    self.see_to_expiry();
+                    return Poll::Ready(Change::Renewed(self.expires_in()));
+                }
+                continue;
+            }
+            if let Some(review) = &mut self.review
+                && let Poll::Ready(verdicts) = review.as_mut().poll(cx)
+            {
+                self.review = None;
+                let refused = self.heed(verdicts, subscription);
+                if !refused.is_empty() {
+                    return Poll::Ready(Change::Refused(refused));
+                }
+            }
+            return self.poll_expiry(cx);
+        }
+    }
+
+    fn begin_review(&mut self, subscription: &Subscription) {
+        let Some(shared) = self.link.shared() else { return };
+        let interests = subscription.interests().cloned().collect();
+        self.review = Some(Box::pin(review(shared.clone(), self.identity(), interests)));
+    }
+
+    /// Unsubscribes from what is not granted any more.
+    fn heed(&mut self, verdicts: Vec<Verdict>, subscription: &mut Subscription) -> Vec<Interest> {
+        let seen = verdicts.iter().filter(|verdict| verdict.presence);
+        self.presence = seen.map(|verdict| verdict.interest.clone()).collect();
+        let refused = verdicts.into_iter().filter(|verdict| !verdict.subscribe);
+        let mut refused: Vec<_> = refused.map(|verdict| verdict.interest).collect();
+        refused.retain(|interest| subscription.unsubscribe(interest));
+        refused
+    }
+
+    fn see_to_expiry(&mut self) {
+        self.expiry = None;
+        if let (Some(left), Some(shared)) = (self.expires_in(), self.link.shared()) {
+            // A time too far away to be expressed is none.
+            let Some(at) = Instant::now().checked_add(left) else { return };
+            let warning = at.checked_sub(shared.config.expiry_warning).unwrap_or_else(Instant::now);
+            let timer = Box::pin(tokio::time::sleep_until(warning));
+            self.expiry = Some(Box::new(Expiry { at, stage: Stage::Fresh, timer }));
+        }
+    }
+
+    fn poll_expiry(&mut self, cx: &mut Context<'_>) -> Poll<Change> {
+        let (Some(expiry), Some(shared)) = (&mut self.expiry, self.link.shared()) else {
+            return Poll::Pending;
+        };
+        ready!(expiry.timer.as_mut().poll(cx));
+        let grace = shared.config.expiry_grace;
+        let (stage, due, change) = match expiry.stage {
+            Stage::Fresh => {
+                let left = expiry.at.saturating_duration_since(Instant::now());
+                (Stage::Warned, expiry.at, Change::Expiring(left))
+            }
+            Stage::Warned => (Stage::Expired, expiry.at + grace, Change::Expired),
+            Stage::Expired => {
+                self.expiry = None;
+                return Poll::Ready(Change::TimedOut);
+            }
+        };
+        expiry.stage = stage;
+        expiry.timer.as_mut().reset(due);
+        Poll::Ready(change)
+    }
+}
+
+/// Listens to what is granted: from the cursor on, or from now on.
+pub(crate) fn subscribe(
+    subscription: &mut Subscription,
+    granted: Vec<Interest>,
+    cursor: Option<&str>,
+) -> Result<(), Rejection> {
+    let subscribed = match cursor {
+        Some(cursor) => subscription.resume(granted, cursor),
+        None => granted
+            .into_iter()
+            .try_for_each(|interest| subscription.subscribe(interest).map(|_| ())),
+    };
+    subscribed.map_err(|error| Rejection::new(RejectionKind::TooMany, error.to_string()))
+}
+
+/// Asks the authorizer about each interest.
+async fn review(
+    shared: Arc<Shared>,
+    identity: Arc<Identity>,
+    interests: Vec<Interest>,
+) -> Vec<Verdict> {
+    let announces_presence = shared.hub.announces_presence();
+    let mut verdicts = Vec::with_capacity(interests.len());
+    for interest in interests {
+        let authorize = |action| shared.authorizer.authorize(&identity, action, &interest);
+        let subscribe = !interest.is_reserved() && authorize(Action::Subscribe).await;
+        let presence = subscribe && announces_presence && authorize(Action::Presence).await;
+        verdicts.push(Verdict { interest, subscribe, presence });
+    }
+    verdicts
+}
+
+impl Shared {
+    /// Who makes a request.
+    async fn identify(&self, request: &StreamRequest) -> Result<Identity, Rejection> {
+        let token = request.head.token(&self.config.cookie)?;
+        let credentials =
+            Credentials { token, request: Some(request.head.as_request_head()), previous: None };
+        let identity = self.authorizer.authenticate(credentials).await;
+        let identity =
+            identity.map_err(|refusal| Rejection::refused(refusal, self.config.retry()))?;
+        if identity.expires.is_some_and(|expires| expires <= SystemTime::now()) {
+            return Err(Rejection::expired());
+        }
+        Ok(identity)
+    }
+}
