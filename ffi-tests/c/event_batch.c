@@ -151,7 +151,6 @@ static void check_order(lithe_server_t server) {
     }
 }
 
-/* A full queue is told once, and so is the room in it; the same for an event stream. */
 /* Sends until the queue is full and stays so, and the last send was told. */
 static void fill(lithe_server_t server, lithe_ws_t ws) {
     static char data[4096];
@@ -170,6 +169,7 @@ static void fill(lithe_server_t server, lithe_ws_t ws) {
     CHECK_CODE(LITHE_ERR_FULL, lithe_ws_send(ws, LITHE_BINARY, data, sizeof data, 0));
 }
 
+/* A full queue is told once, and so is the room in it; the same for an event stream. */
 static void check_writable(lithe_server_t server) {
     static char got[4096], data[4096];
     int client;
@@ -189,6 +189,31 @@ static void check_writable(lithe_server_t server) {
     client_reset(client);
     event = next(server, LITHE_EVENT_CLOSED);
     CHECK(event.code == 1006 && event.clean == 0);
+    lithe_event_free(&event, 1);
+    CHECK_OK(lithe_ws_free(ws));
+}
+
+/* A send that waits needs no event, though it was not told in time that there is room. */
+static void check_writable_after_waiting(lithe_server_t server) {
+    static char got[4096], data[4096];
+    int client, queued = 0;
+    int32_t code;
+    size_t len;
+    lithe_ws_options_t options = as_events(1);
+    options.send_queue_bytes = 64 * 1024;
+    lithe_ws_t ws = open_ws(server, &options, &client);
+    while ((code = lithe_ws_send(ws, LITHE_BINARY, data, sizeof data, 50)) == LITHE_OK) {
+        queued++;
+    }
+    CHECK(code == LITHE_ERR_TIMEOUT);
+    while (queued-- > 0) {
+        CHECK(client_read_frame(client, got, sizeof got, &len) == 0x82 && len == sizeof data);
+    }
+    client_send_frame(client, 0x81, "all there", 9);
+    lithe_event_t event = next(server, LITHE_EVENT_MESSAGE);
+    lithe_event_free(&event, 1);
+    client_reset(client);
+    event = next(server, LITHE_EVENT_CLOSED);
     lithe_event_free(&event, 1);
     CHECK_OK(lithe_ws_free(ws));
 }
@@ -618,6 +643,7 @@ int main(void) {
     check_patience(server);
     check_order(server);
     check_writable(server);
+    check_writable_after_waiting(server);
     check_event_stream(server);
     check_slow_host(server);
     check_pause(server);

@@ -138,10 +138,12 @@ impl Upload {
     pub(crate) fn report_to(self: &Arc<Self>, host: Arc<dyn Host>, tag: Tag) {
         let source: Weak<Self> = Arc::downgrade(self);
         let mut state = self.lock();
-        let earlier = state.port.replace(Port::new(host, source, tag));
+        match &mut state.port {
+            Some(port) => port.rename(tag),
+            none => *none = Some(Port::new(host, source, tag)),
+        }
         let announcement = state.announce();
         drop(state);
-        drop(earlier);
         announcement.tell();
     }
 

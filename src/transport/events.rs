@@ -40,19 +40,12 @@ pub(crate) trait Source: Send + Sync {
 /// Whoever takes events.
 pub(crate) trait Host: Send + Sync {
     /// Puts a source on the list. Called with no lock held.
-    fn enlist(self: Arc<Self>, source: Listed);
-}
-
-/// A source on the host's list.
-pub(crate) struct Listed {
-    pub(crate) source: Arc<dyn Source>,
-    pub(crate) tag: Tag,
+    fn enlist(self: Arc<Self>, source: Arc<dyn Source>);
 }
 
 /// Room for events.
 pub(crate) struct Batch<'a> {
     pub(crate) room: usize,
-    pub(crate) tag: Tag,
     pub(crate) put: &'a mut dyn FnMut(Tag, Event),
 }
 
@@ -62,9 +55,9 @@ impl Batch<'_> {
     }
 
     /// There must be room.
-    pub(crate) fn put(&mut self, event: Event) {
+    pub(crate) fn put(&mut self, tag: Tag, event: Event) {
         self.room -= 1;
-        (self.put)(self.tag, event);
+        (self.put)(tag, event);
     }
 }
 
@@ -100,6 +93,12 @@ impl Port {
         })
     }
 
+    /// The host calls the source something else, also in what it is still to be told.
+    #[cfg(feature = "ffi")]
+    pub(crate) fn rename(&mut self, tag: Tag) {
+        self.tag = tag;
+    }
+
     /// Something has happened.
     pub(crate) fn announce(&mut self) -> Announcement {
         if self.is_listed || self.over {
@@ -107,7 +106,7 @@ impl Port {
         }
         let Some(source) = self.source.upgrade() else { return Announcement(None) };
         self.is_listed = true;
-        Announcement(Some((self.host.clone(), Listed { source, tag: self.tag })))
+        Announcement(Some((self.host.clone(), source)))
     }
 
     /// The handshake is finished.
@@ -147,14 +146,14 @@ impl Port {
         let mut end = end.filter(|_| !self.over);
         while !batch.is_full() {
             if std::mem::take(&mut self.opened) {
-                batch.put(Event::Open);
+                batch.put(self.tag, Event::Open);
             } else if let Some(event) = next() {
-                batch.put(event);
+                batch.put(self.tag, event);
             } else if let Some(end) = end.take() {
                 (self.over, self.writable) = (true, false);
-                batch.put(end());
+                batch.put(self.tag, end());
             } else if std::mem::take(&mut self.writable) {
-                batch.put(Event::Writable);
+                batch.put(self.tag, Event::Writable);
             } else {
                 break;
             }
@@ -172,12 +171,12 @@ impl Port {
 /// A source on its way to the host's list.
 #[must_use = "the host has to be told"]
 #[derive(Default)]
-pub(crate) struct Announcement(Option<(Arc<dyn Host>, Listed)>);
+pub(crate) struct Announcement(Option<(Arc<dyn Host>, Arc<dyn Source>)>);
 
 impl Announcement {
     pub(crate) fn tell(self) {
-        if let Some((host, listed)) = self.0 {
-            host.enlist(listed);
+        if let Some((host, source)) = self.0 {
+            host.enlist(source);
         }
     }
 }

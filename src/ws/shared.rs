@@ -201,14 +201,11 @@ impl Shared {
 }
 
 impl State {
-    fn admits(&mut self, len: usize) -> Result<(), SendError> {
+    fn admits(&self, len: usize) -> Result<(), SendError> {
         if self.closing.is_some() {
             return Err(SendError::Closed);
         }
         if !self.outbox.has_room(len + HEADER_COST) {
-            if let Some(port) = &mut self.port {
-                port.note_full();
-            }
             return Err(SendError::Full);
         }
         Ok(())

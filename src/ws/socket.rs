@@ -176,7 +176,7 @@ impl Sender {
     ///
     /// [`SendError::Full`] when there is none, [`SendError::Closed`].
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        self.shared.try_send(&message.into())
+        self.shared.noting_full(self.shared.try_send(&message.into()))
     }
 
     /// Queues a message, and blocks the thread while the send queue is full. `None` waits for
@@ -197,7 +197,7 @@ impl Sender {
     /// [`try_send`](Self::try_send) of a payload that is only borrowed; text must be UTF-8.
     #[cfg(feature = "ffi")]
     pub(crate) fn try_send_copy(&self, text: bool, payload: &[u8]) -> Result<(), SendError> {
-        self.shared.try_send_copy(text, payload)
+        self.shared.noting_full(self.shared.try_send_copy(text, payload))
     }
 
     /// [`send_blocking`](Self::send_blocking) of a payload that is only borrowed; text must be
@@ -220,7 +220,7 @@ impl Sender {
 
     /// Like [`try_send`](Self::try_send), for a message that is sent to many connections.
     pub fn try_send_prepared(&self, message: &Prepared) -> Result<(), SendError> {
-        self.shared.try_send_prepared(message)
+        self.shared.noting_full(self.shared.try_send_prepared(message))
     }
 
     /// Like [`send_blocking`](Self::send_blocking), for a message that is sent to many connections.

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use super::Inbox;
 use crate::transport::cork::{Mailbox, Stamp};
-use crate::transport::events::{Host, Listed};
+use crate::transport::events::{Host, Source};
 
 /// How long what a host sends may be held back while the host works through a batch.
 const PATIENCE: Duration = Duration::from_millis(1);
@@ -75,7 +75,7 @@ impl Inbox {
 }
 
 impl Host for Inbox {
-    fn enlist(self: Arc<Self>, source: Listed) {
+    fn enlist(self: Arc<Self>, source: Arc<dyn Source>) {
         let mut state = self.lock();
         state.listed.push_back(source);
         state.level();

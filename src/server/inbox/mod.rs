@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::request::Request;
-use crate::transport::events::Listed;
+use crate::transport::events::Source;
 use batches::Batches;
 pub(crate) use routes::{Found, Handler, Route, RouteError, Routes, Settings};
 use signal::Signal;
@@ -43,7 +43,7 @@ struct State {
     /// Threads that wait for a request.
     takers: usize,
     /// Connections on which something has happened.
-    listed: VecDeque<Listed>,
+    listed: VecDeque<Arc<dyn Source>>,
     /// Threads that wait for anything to happen.
     waiters: usize,
     /// One of them is to be woken.

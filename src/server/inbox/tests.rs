@@ -14,7 +14,7 @@ use super::wait::Happening;
 use super::*;
 use crate::server::request::{AnswerError, Content};
 use crate::server::upload::{ReadError, Upload};
-use crate::transport::events::{Batch, Event, Host, Listed, Source, Tag};
+use crate::transport::events::{Batch, Event, Host, Source, Tag};
 
 const FOREVER: Duration = Duration::MAX;
 const RETRY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
@@ -44,12 +44,13 @@ fn answered(handler: &mut Handler<'_>) -> Response {
     }
 }
 
-/// A connection that ends.
-struct Ending;
+/// A connection that ends, known by its number.
+struct Ending(u64);
 
 impl Source for Ending {
     fn hand_over(&self, batch: &mut Batch<'_>) -> bool {
-        batch.put(Event::Closed { code: 0, reason: Bytes::new(), clean: true });
+        let tag = Tag { handle: self.0, user_data: 0 };
+        batch.put(tag, Event::Closed { code: 0, reason: Bytes::new(), clean: true });
         false
     }
 }
@@ -254,8 +255,7 @@ fn end_of_a_drain_comes_after_the_ends_of_the_connections() {
     let inbox = Inbox::new(10, FOREVER, RETRY);
     inbox.drained();
     for handle in 1..=3 {
-        let tag = Tag { handle, user_data: 0 };
-        inbox.clone().enlist(Listed { source: Arc::new(Ending), tag });
+        inbox.clone().enlist(Arc::new(Ending(handle)));
     }
     let mut happened = Vec::new();
     while happened.last() != Some(&None) {
@@ -276,7 +276,7 @@ impl Source for EndingLater {
     fn hand_over(&self, batch: &mut Batch<'_>) -> bool {
         self.0.wait();
         self.0.wait();
-        Ending.hand_over(batch)
+        Ending(1).hand_over(batch)
     }
 }
 
@@ -284,8 +284,7 @@ impl Source for EndingLater {
 fn end_of_a_drain_waits_for_what_another_thread_is_being_told() {
     let inbox = Inbox::new(10, FOREVER, RETRY);
     let ending = Arc::new(EndingLater(Barrier::new(2)));
-    let tag = Tag { handle: 1, user_data: 0 };
-    inbox.clone().enlist(Listed { source: ending.clone(), tag });
+    inbox.clone().enlist(ending.clone());
     inbox.drained();
     let told = Arc::new(AtomicBool::new(false));
     let host = thread::spawn({

@@ -1,12 +1,12 @@
 //! The host's side of events: taking what has happened on any connection in batches.
 
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Inbox, Signal, State, TakeError};
 use crate::server::request::Request;
 use crate::transport::cork;
-use crate::transport::events::{Batch, Event, Listed, Tag};
+use crate::transport::events::{Batch, Event, Source, Tag};
 
 /// What a host is told.
 pub(crate) enum Happening {
@@ -32,8 +32,8 @@ pub(super) enum Drained {
 /// A batch that is being handed over, and the sources that go back on the list when it is done.
 struct UnderWay<'a> {
     inbox: &'a Inbox,
-    unfinished: Vec<Listed>,
-    without_turn: Vec<Listed>,
+    unfinished: Vec<Arc<dyn Source>>,
+    without_turn: Vec<Arc<dyn Source>>,
 }
 
 impl<'a> UnderWay<'a> {
@@ -46,7 +46,7 @@ impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         let mut state = self.inbox.lock();
         state.under_way -= 1;
-        self.without_turn.drain(..).rev().for_each(|listed| state.listed.push_front(listed));
+        self.without_turn.drain(..).rev().for_each(|source| state.listed.push_front(source));
         // Behind the others: everyone has a turn.
         state.listed.extend(self.unfinished.drain(..));
         self.inbox.leave_the_rest(state);
@@ -152,13 +152,13 @@ impl Inbox {
         for request in requests {
             put(Happening::Request(request));
         }
-        for Listed { source, tag } in sources {
+        for source in sources {
             let mut batch =
-                Batch { room: left, tag, put: &mut |tag, event| put(Happening::Event(tag, event)) };
+                Batch { room: left, put: &mut |tag, event| put(Happening::Event(tag, event)) };
             if batch.is_full() {
-                batch_under_way.without_turn.push(Listed { source, tag });
+                batch_under_way.without_turn.push(source);
             } else if source.hand_over(&mut batch) {
-                batch_under_way.unfinished.push(Listed { source, tag });
+                batch_under_way.unfinished.push(source);
             }
             left = batch.room;
         }

@@ -152,10 +152,10 @@ async fn time_runs_for_the_host_only_while_it_is_its_turn() {
 
 /// Counts the sources on the list of a host.
 #[derive(Default)]
-struct Listed(Mutex<Vec<crate::transport::events::Listed>>);
+struct Listed(Mutex<Vec<Arc<dyn Source>>>);
 
 impl Host for Listed {
-    fn enlist(self: Arc<Self>, source: crate::transport::events::Listed) {
+    fn enlist(self: Arc<Self>, source: Arc<dyn Source>) {
         self.0.lock().unwrap().push(source);
     }
 }
@@ -164,13 +164,13 @@ impl Listed {
     /// What the host is told.
     fn events(&self) -> Vec<Event> {
         let mut events = Vec::new();
-        for listed in std::mem::take(&mut *self.0.lock().unwrap()) {
+        for source in std::mem::take(&mut *self.0.lock().unwrap()) {
             let mut put = |tag: Tag, event| {
                 assert_eq!((tag.handle, tag.user_data), (1, 2));
                 events.push(event);
             };
-            let mut batch = Batch { room: 10, tag: listed.tag, put: &mut put };
-            assert!(!listed.source.hand_over(&mut batch));
+            let mut batch = Batch { room: 10, put: &mut put };
+            assert!(!source.hand_over(&mut batch));
         }
         events
     }
@@ -226,4 +226,17 @@ async fn host_that_asks_late_to_be_told_misses_nothing() {
     upload.report_to_nobody();
     upload.close();
     assert_eq!(host.events(), []);
+}
+
+#[tokio::test]
+async fn host_may_call_a_request_something_else_before_it_is_told() {
+    let (upload, body) = upload();
+    let host = Arc::new(Listed::default());
+    upload.report_to(host.clone(), Tag { handle: 1, user_data: 7 });
+    assert_eq!(upload.read(9, NOW), Err(ReadError::Timeout));
+    body.send("x".into()).unwrap();
+    settle().await;
+    upload.report_to(host.clone(), Tag { handle: 1, user_data: 2 });
+    assert_eq!(host.0.lock().unwrap().len(), 1);
+    assert_eq!(host.events(), [Event::Readable]);
 }

@@ -58,6 +58,12 @@ impl State {
         self.port.as_mut().map(|port| port.announce_open()).unwrap_or_default()
     }
 
+    pub(super) fn note_full(&mut self) {
+        if let Some(port) = &mut self.port {
+            port.note_full();
+        }
+    }
+
     pub(super) fn announce_room(&mut self) -> Announcement {
         self.port.as_mut().map(|port| port.announce_room()).unwrap_or_default()
     }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::inbound::Inbound;
 use super::{Shared, State, wait};
 use crate::transport::Outbox;
+use crate::transport::events::Announcement;
 use crate::ws::codec::close_reason;
 use crate::ws::{CloseCode, Closed, Message, Prepared, SendError};
 
@@ -114,6 +115,22 @@ impl Shared {
         if let Some(task) = task {
             task.wake();
         }
+    }
+
+    /// For a send that does not wait: if it was told that the queue is full, a host program is told
+    /// when there is room.
+    pub(crate) fn noting_full(&self, sent: Result<(), SendError>) -> Result<(), SendError> {
+        if sent == Err(SendError::Full) {
+            let mut state = self.lock();
+            state.note_full();
+            // What was queued may have left in between, and nothing more will.
+            let all_left = state.outbox.queued() == 0;
+            let announcement =
+                if all_left { state.announce_room() } else { Announcement::default() };
+            drop(state);
+            announcement.tell();
+        }
+        sent
     }
 
     /// Retries `send` until it does not say full, and waits for room in between.
