@@ -29,8 +29,9 @@ struct State {
     gathered: Vec<Waker>,
 }
 
-/// Tells corks that still hold from those that were drawn. No two servers share one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Tells corks that still hold from those that were drawn; later ones are greater. No two servers
+/// share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Stamp(u64);
 
 impl Stamp {
@@ -50,9 +51,12 @@ impl Mailbox {
     }
 
     /// Draws the corks that there are: what was gathered goes out, and from here on only corks of
-    /// the new stamp hold anything back.
+    /// the new stamp hold anything back. An older stamp than the last one draws nothing more: two
+    /// threads may overtake each other with theirs.
     pub(crate) fn draw(&self, stamp: Stamp) {
-        self.lock().stamp = stamp;
+        let mut state = self.lock();
+        state.stamp = state.stamp.max(stamp);
+        drop(state);
         self.deliver();
     }
 
@@ -259,6 +263,22 @@ mod tests {
         bench.wake();
         assert_eq!(bench.task.0.load(Relaxed), 2);
         uncork();
+    }
+
+    #[test]
+    fn cork_stays_drawn_whoever_draws_late() {
+        let bench = Bench::new();
+        let (drawn, held) = (bench.stamp, Stamp::new());
+        bench.mailbox.draw(held);
+        bench.mailbox.draw(drawn);
+        cork(drawn);
+        bench.wake();
+        assert_eq!(bench.task.0.load(Relaxed), 1);
+        cork(held);
+        bench.wake();
+        assert_eq!(bench.woken(), 1);
+        uncork();
+        assert_eq!(bench.woken(), 2);
     }
 
     #[test]
