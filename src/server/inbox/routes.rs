@@ -153,13 +153,10 @@ impl Table {
         let place = match self.patterns.get(pattern) {
             Some(place) => *place,
             None => {
-                // A pattern that is refused half-way leaves nothing behind.
-                let mut paths = self.paths.clone();
-                paths.insert(pattern, self.places.len()).map_err(|source| RouteError::Pattern {
-                    pattern: pattern.to_owned(),
-                    source,
-                })?;
-                self.paths = paths;
+                if let Err(source) = self.paths.insert(pattern, self.places.len()) {
+                    self.rebuild_paths();
+                    return Err(RouteError::Pattern { pattern: pattern.to_owned(), source });
+                }
                 self.patterns.insert(pattern.to_owned(), self.places.len());
                 self.places.push(Place::new());
                 self.places.len() - 1
@@ -171,6 +168,17 @@ impl Table {
         }
         place.push((method, Arc::new(route)));
         Ok(())
+    }
+
+    /// A pattern that was refused half-way leaves nothing behind: the others are added anew, as
+    /// they were before.
+    fn rebuild_paths(&mut self) {
+        let mut patterns: Vec<_> = self.patterns.iter().collect();
+        patterns.sort_by_key(|(_, place)| **place);
+        self.paths = matchit::Router::new();
+        for (pattern, place) in patterns {
+            let _ = self.paths.insert(pattern, *place);
+        }
     }
 
     fn find(&self, method: &Method, path: &str) -> Found {

@@ -103,6 +103,7 @@ fn route_that_cannot_be_is_refused_and_leaves_nothing_behind() {
     assert!(refused(Some("GET"), "/a/{x}").contains("already"));
     assert!(refused(None, "/b").contains("already"));
     assert_eq!(number(&routes, "GET", "/a/1"), Some(0));
+    assert_eq!(number(&routes, "GET", "/b"), Some(1));
     assert_eq!(number(&routes, "GET", "/c"), None);
     routes.add(Some("GET"), "/c", numbered(2)).unwrap();
     assert_eq!(number(&routes, "GET", "/c"), Some(2));
