@@ -90,6 +90,7 @@ impl Request {
             Content::Whole(_) => None,
         };
         let (stream, body) = StreamedResponse::new(send_queue, length, upload);
+        stream.wake_by(self.exchange.mailbox.clone());
         if self.method == Method::HEAD
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
             || length == Some(0)

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http_body::Frame;
 
 use super::upload::Upload;
+use crate::transport::cork::Mailbox;
 use crate::transport::events::{Host, Tag};
 use crate::transport::queue::{Piece, Queue, Unsent};
 
@@ -83,6 +84,11 @@ impl StreamedResponse {
         let body = StreamedBody { queue: queue.clone(), left: length };
         let unwritten = length.map(|left| Mutex::new(Unwritten { left, under_way: 0 }));
         (StreamedResponse { queue, upload, unwritten }, Body::new(body))
+    }
+
+    /// Where the worker of the connection is woken.
+    pub(super) fn wake_by(&self, mailbox: Arc<Mailbox>) {
+        self.queue.wake_by(mailbox);
     }
 
     /// There is no body, so nothing can be written.

@@ -1,4 +1,4 @@
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
@@ -6,14 +6,16 @@ use std::thread;
 
 use axum::body::Body;
 use axum::http::header::{ACCEPT, RETRY_AFTER};
-use axum::http::{self, StatusCode};
+use axum::http::{self, HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use http_body::Body as _;
 
 use super::wait::Happening;
 use super::*;
 use crate::server::request::{AnswerError, Content};
 use crate::server::upload::{ReadError, Upload};
+use crate::transport::cork;
 use crate::transport::events::{Batch, Event, Host, Source, Tag};
 
 const FOREVER: Duration = Duration::MAX;
@@ -213,6 +215,35 @@ async fn time_does_not_run_while_the_client_is_waited_for() {
     request.respond(Response::default()).unwrap();
     assert_eq!(answered(&mut handler).status(), StatusCode::OK);
     assert_eq!(upload.read(1, None), Err(ReadError::Closed));
+}
+
+/// Whether it was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl std::task::Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn wake_ups_of_a_streamed_response_are_gathered() {
+    let inbox = Inbox::new(1, FOREVER, RETRY);
+    let mut handler = waiting(&inbox, "/");
+    let request = take(&inbox).unwrap();
+    let stream = request.respond_stream(StatusCode::OK, HeaderMap::new(), None, 100).unwrap();
+    let mut body = pin!(answered(&mut handler).into_body());
+    let worker = Arc::new(Woken::default());
+    let waker = Waker::from(worker.clone());
+    assert!(body.as_mut().poll_frame(&mut Context::from_waker(&waker)).is_pending());
+    cork::gather(|| {
+        stream.try_write(b"x").unwrap();
+        assert!(!worker.0.load(Relaxed));
+    });
+    while !worker.0.load(Relaxed) {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
