@@ -71,8 +71,9 @@ type Text = Range<usize>;
 
 impl Texts {
     fn push(&mut self, text: impl AsRef<[u8]>) -> Text {
-        let start = self.0.len();
-        self.0.extend_from_slice(text.as_ref());
+        let (start, text) = (self.0.len(), text.as_ref());
+        self.0.reserve(text.len() + 1);
+        self.0.extend_from_slice(text);
         let end = self.0.len();
         self.0.push(0);
         start..end
@@ -110,16 +111,17 @@ impl Request {
             last_event_id: native.last_event_id.take().map(|id| texts.push(id)),
             protocols: texts.push(native.protocols.as_deref().unwrap_or_default().join(", ")),
             headers,
-            body: match &mut native.content {
-                Content::Whole(body) => Some(texts.push(std::mem::take(body))),
-                Content::Streamed(_) => None,
-            },
             params: match &native.found {
                 Found::Route { params, .. } => params
                     .iter()
                     .map(|(name, value)| (texts.push(name), texts.push(value)))
                     .collect(),
                 Found::OtherMethods(_) | Found::Nothing => Vec::new(),
+            },
+            // Behind the others, so that it is copied once, into no more memory than it needs.
+            body: match &mut native.content {
+                Content::Whole(body) => Some(texts.push(std::mem::take(body))),
+                Content::Streamed(_) => None,
             },
             query_params: OnceLock::new(),
             texts,
@@ -460,4 +462,19 @@ pub extern "C" fn lithe_request_free(request: lithe_request_t) -> i32 {
         request.native.abandon();
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_text_takes_no_more_memory_than_it_needs() {
+        let mut texts = Texts::default();
+        let method = texts.push("POST");
+        let body = vec![b'x'; 1024 * 1024];
+        let text = texts.push(&body);
+        assert_eq!((texts.get(&method).len, texts.get(&text).len), (4, body.len()));
+        assert_eq!(texts.0.capacity(), "POST\0".len() + body.len() + 1);
+    }
 }
