@@ -23,6 +23,8 @@
 
 #include "lithe.h"
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #if __cplusplus >= 201703L
 #include <string_view>
@@ -338,6 +340,9 @@ public:
     std::int32_t send(const buffer &data, std::int32_t timeout_ms = forever) const noexcept {
         return lithe_ws_send_buffer(raw(), data.raw(), timeout_ms);
     }
+    /// For a WebSocket whose messages come as events.
+    std::int32_t pause() const noexcept { return lithe_ws_pause(raw()); }
+    std::int32_t resume() const noexcept { return lithe_ws_resume(raw()); }
     std::int32_t close(std::int32_t code = 0, text reason = text()) const noexcept {
         return lithe_ws_close(raw(), code, reason.ptr, reason.len);
     }

@@ -22,6 +22,7 @@ static void check_handles_that_are_empty(const lithe::server &server) {
     CHECK_CODE(LITHE_ERR_BAD_HANDLE, ws.receive(message, 0));
     CHECK_CODE(LITHE_ERR_BAD_HANDLE, ws.send("text"));
     CHECK_CODE(LITHE_ERR_BAD_HANDLE, ws.accept(request));
+    CHECK(ws.pause() == LITHE_ERR_BAD_HANDLE && ws.resume() == LITHE_ERR_BAD_HANDLE);
     CHECK_CODE(LITHE_ERR_TIMEOUT, server.accept(request, 0));
     try {
         lithe::check(request.respond(200, "nobody"));
@@ -175,6 +176,10 @@ static void check_event_batches(const lithe::server &server) {
                 message = lithe::message(event.message);
         }
     }
+    CHECK_OK(ws.pause());
+    client_send_frame(client, 0x81, LAST_WORDS, strlen(LAST_WORDS));
+    CHECK_OK(ws.resume());
+    CHECK(server.wait(events, LONG_MS) == 1 && events.begin()->kind == LITHE_EVENT_MESSAGE);
     CHECK_OK(server.wake());
     CHECK(server.wait(events, LONG_MS) == 0 && events.begin() == events.end());
     CHECK(message.text() == LAST_WORDS);
