@@ -34,6 +34,7 @@ if ! echo 'int main(void) { return 0; }' |
     missing="$missing libclang-rt-dev"
 fi
 need cmake cmake
+need openssl openssl
 need pkg-config pkg-config pkgconf
 need python3 python3
 

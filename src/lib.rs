@@ -68,6 +68,7 @@
 //! | `server` | [`server`] | yes |
 //! | `hub` | [`hub`] | yes |
 //! | `endpoint` | [`endpoint`] | yes |
+//! | `jwt` | JSON Web Tokens for [`access`] | no |
 //! | `tls` | TLS for [`server`], by rustls | no |
 //! | `ffi` | the C library; brings all of the above | no |
 //!

@@ -19,6 +19,9 @@ use tokio::sync::watch;
 
 use crate::hub::Interest;
 
+#[cfg(feature = "jwt")]
+pub mod jwt;
+
 /// The answer of an [`Authorizer`], which may take its time.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -126,8 +129,12 @@ pub struct Grants {
 }
 
 impl Grants {
-    /// Whether what is asked for is granted: the channel, or each channel of the pattern.
+    /// Whether what is asked for is granted: the channel, or each channel of the pattern. The
+    /// channels of the library itself ([`Interest::is_reserved`]) never are.
     pub fn allow(&self, action: Action, interest: &Interest) -> bool {
+        if interest.is_reserved() {
+            return false;
+        }
         let granted = match action {
             Action::Subscribe => &self.subscribe,
             Action::Publish => &self.publish,
