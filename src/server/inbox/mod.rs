@@ -40,6 +40,8 @@ pub(crate) struct Inbox {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Box<Request>>,
+    /// Requests that have come in since all that wait were looked at.
+    unchecked: usize,
     /// Threads that wait for a request.
     takers: usize,
     /// Connections on which something has happened.
@@ -77,6 +79,23 @@ impl State {
             && self.waiting.is_empty()
             && self.listed.is_empty()
             && self.under_way == 0
+    }
+
+    /// Whether one more request may wait. Those whose client has gone take no room for long: the
+    /// first are let go at once, and all of them so rarely that it costs a request the same,
+    /// however many wait.
+    fn has_room(&mut self, capacity: usize) -> bool {
+        if self.waiting.len() < capacity {
+            return true;
+        }
+        while self.waiting.front().is_some_and(|request| !request.exchange.is_open()) {
+            self.waiting.pop_front();
+        }
+        if self.waiting.len() >= capacity && self.unchecked >= capacity {
+            self.waiting.retain(|request| request.exchange.is_open());
+            self.unchecked = 0;
+        }
+        self.waiting.len() < capacity
     }
 
     /// To be called after every change.
@@ -170,12 +189,9 @@ impl Inbox {
         if state.closed {
             return Err(request);
         }
-        if state.waiting.len() >= self.capacity {
-            // Those whose client has gone meanwhile take no room.
-            state.waiting.retain(|request| request.exchange.is_open());
-            if state.waiting.len() >= self.capacity {
-                return Err(request);
-            }
+        state.unchecked += 1;
+        if !state.has_room(self.capacity) {
+            return Err(request);
         }
         state.waiting.push_back(request);
         state.level();

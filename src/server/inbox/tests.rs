@@ -87,6 +87,24 @@ async fn client_that_has_gone_takes_no_room_and_is_not_handed_out() {
 }
 
 #[tokio::test]
+async fn requests_that_wait_are_not_all_looked_at_for_each_that_is_refused() {
+    let inbox = Inbox::new(3, FOREVER, RETRY);
+    let _first = waiting(&inbox, "/1");
+    drop(waiting(&inbox, "/gone"));
+    let third = waiting(&inbox, "/3");
+    let _fourth = waiting(&inbox, "/4");
+    drop(third);
+    for _ in 0..2 {
+        let refused = answered(&mut arrive(&inbox, http::Request::get("/")));
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+    let _fifth = waiting(&inbox, "/5");
+    for path in ["/1", "/4", "/5"] {
+        assert_eq!(take(&inbox).unwrap().uri.path(), path);
+    }
+}
+
+#[tokio::test]
 async fn host_learns_that_the_client_has_gone() {
     let inbox = Inbox::new(1, FOREVER, RETRY);
     let handler = waiting(&inbox, "/");
