@@ -100,6 +100,12 @@ impl EventStream {
             stream.max_frame = shared.config.max_frame;
         }
         stream.session = session;
+        if stream.session.expires_in().is_some()
+            && let Some(name) = stream.session.link.name()
+        {
+            Frame::Session { session: &name.to_string() }.push_event(&mut stream.opening);
+            stream.opening.push(b'\n');
+        }
         for interest in &refused {
             Frame::refused(interest.as_str()).push_event(&mut stream.opening);
             stream.opening.push(b'\n');

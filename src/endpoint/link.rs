@@ -2,13 +2,14 @@
 //! it, leave word here of what it shall do.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use slab::Slab;
 
 use super::Shared;
+use super::tickets::Nonce;
 use crate::access::Identity;
 use crate::transport::Supervised;
 
@@ -43,6 +44,8 @@ pub(crate) struct Link {
     messages: AtomicU64,
     /// The endpoint that it belongs to, and its place there.
     home: Option<(Arc<Shared>, usize)>,
+    /// By which name its client may present a new token.
+    name: OnceLock<Nonce>,
 }
 
 struct State {
@@ -84,6 +87,7 @@ impl Link {
             in_flight: AtomicUsize::new(0),
             messages: AtomicU64::new(0),
             home,
+            name: OnceLock::new(),
         }
     }
 
@@ -99,6 +103,16 @@ impl Link {
     /// Who the client is.
     pub(crate) fn identity(&self) -> Arc<Identity> {
         self.lock().identity.clone()
+    }
+
+    /// Makes the connection known by a name, for its client to present new tokens by. `None` when
+    /// there is no randomness to draw one from, or it belongs to no endpoint.
+    pub(crate) fn name(self: &Arc<Self>) -> Option<Nonce> {
+        let shared = self.shared()?;
+        let name = Nonce::random()?;
+        self.name.set(name).ok()?;
+        shared.name_session(name, self);
+        Some(name)
     }
 
     /// The client has presented a new token.
@@ -181,6 +195,9 @@ impl Drop for Link {
     fn drop(&mut self) {
         if let Some((shared, key)) = &self.home {
             shared.links.lock().remove(*key);
+            if let Some(name) = self.name.get() {
+                shared.forget_session(*name);
+            }
         }
     }
 }

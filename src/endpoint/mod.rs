@@ -64,6 +64,7 @@ mod request;
 mod routes;
 mod session;
 mod shared;
+mod tickets;
 
 use std::sync::Arc;
 
@@ -99,7 +100,12 @@ impl Endpoint {
         &self.shared.hub
     }
 
-    /// The routes: `/sse`.
+    /// The routes, to be nested wherever they belong:
+    ///
+    /// | route | what it is |
+    /// |---|---|
+    /// | `GET /sse` | channels as an event stream |
+    /// | `POST /session` | tickets, and new tokens for streams that last longer than theirs |
     pub fn router(&self) -> Router {
         routes::router(self)
     }

@@ -4,11 +4,14 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri, header};
 
+use serde::Deserialize;
+
 use super::Rejection;
 use super::frames::Format;
 use crate::access::RequestHead;
 use crate::hub::{AfterGap, Interest};
 use crate::sse::LastEventId;
+use crate::ws::{self, Origins};
 
 /// What a client asks for by the URL and the headers of its request, as an extractor:
 ///
@@ -47,11 +50,13 @@ pub struct StreamRequest {
     /// For how long a poll may wait, in seconds.
     pub(crate) timeout: Option<f64>,
     pub(crate) ticket: Option<Secret>,
+    /// In place of the one in the headers.
+    pub(crate) token: Option<Secret>,
     pub(crate) head: Head,
 }
 
 /// A token or a ticket; does not appear in logs.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Deserialize)]
 pub(crate) struct Secret(pub(crate) String);
 
 impl std::fmt::Debug for Secret {
@@ -87,6 +92,15 @@ impl Head {
 
     pub(crate) fn as_request_head(&self) -> RequestHead<'_> {
         RequestHead { uri: &self.uri, headers: &self.headers, peer: self.peer }
+    }
+
+    /// Whether it comes from a page that may connect, or from none.
+    pub(crate) fn check_origin(&self, origins: &Origins) -> Result<(), Rejection> {
+        let host = ws::host(&self.headers, &self.uri);
+        match origins.allow(self.headers.get(header::ORIGIN), host) {
+            true => Ok(()),
+            false => Err(Rejection::denied("pages from this origin may not connect")),
+        }
     }
 
     /// Whether it is an `EventSource` that asks, which gives up for good on any status but 200.

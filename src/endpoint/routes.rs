@@ -1,14 +1,25 @@
 //! The routes of an endpoint.
 
+mod cors;
+mod session;
+
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use super::{Endpoint, StreamRequest, open};
 
+/// How large the body of a request may be.
+const MAX_BODY: usize = 64 * 1024;
+
 pub(super) fn router(endpoint: &Endpoint) -> Router {
-    Router::new().route("/sse", get(sse)).with_state(endpoint.clone())
+    Router::new()
+        .route("/sse", get(sse))
+        .route("/session", post(session::session))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(cors::layer(&endpoint.shared.config.origins))
+        .with_state(endpoint.clone())
 }
 
 /// Whoever asks for this route is an `EventSource` or behaves like one, whatever its headers say.

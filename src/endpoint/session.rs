@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, Sleep};
 
 use super::link::{End, Link, Word};
-use super::request::StreamRequest;
+use super::request::{Head, Secret, StreamRequest};
 use super::{Rejection, RejectionKind, Shared};
 use crate::access::{Action, Credentials, Identity};
 use crate::hub::{Interest, MAX_INTERESTS, PresenceChange, Subscription, SubscriptionOptions};
@@ -83,7 +83,7 @@ impl Session {
         }
         shared.keep_house();
         let identity = shared.identify(request).await?;
-        let mut session = Session::of(Link::enter(shared, Arc::new(identity)));
+        let mut session = Session::of(Link::enter(shared, identity));
         session.see_to_expiry();
         Ok(session)
     }
@@ -147,8 +147,7 @@ impl Session {
 
     /// In how long the token expires.
     pub(crate) fn expires_in(&self) -> Option<Duration> {
-        let expires = self.identity().expires?;
-        Some(expires.duration_since(SystemTime::now()).unwrap_or_default())
+        expires_in(&self.identity())
     }
 
     /// Whether what the client is allowed is being found out: until then it gets nothing.
@@ -273,17 +272,72 @@ async fn review(
 }
 
 impl Shared {
-    /// Who makes a request.
-    async fn identify(&self, request: &StreamRequest) -> Result<Identity, Rejection> {
-        let token = request.head.token(&self.config.cookie)?;
-        let credentials =
-            Credentials { token, request: Some(request.head.as_request_head()), previous: None };
-        let identity = self.authorizer.authenticate(credentials).await;
-        let identity =
-            identity.map_err(|refusal| Rejection::refused(refusal, self.config.retry()))?;
-        if identity.expires.is_some_and(|expires| expires <= SystemTime::now()) {
-            return Err(Rejection::expired());
+    /// Who makes a request. What it presents counts, also when it is not valid: nobody is taken for
+    /// a guest who is not one.
+    pub(super) async fn identify(
+        &self,
+        request: &StreamRequest,
+    ) -> Result<Arc<Identity>, Rejection> {
+        if let Some(Secret(ticket)) = &request.ticket {
+            let holder = self.tickets.redeem(ticket, std::time::Instant::now());
+            let holder = holder.ok_or_else(|| {
+                Rejection::invalid_token("the ticket was used before, is too old, or never was")
+            });
+            return holder.and_then(unexpired);
         }
-        Ok(identity)
+        self.authenticate(self.token(request)?, Some(&request.head), None).await
     }
+
+    /// The token that a request presents.
+    pub(super) fn token<'a>(
+        &self,
+        request: &'a StreamRequest,
+    ) -> Result<Option<&'a str>, Rejection> {
+        match &request.token {
+            Some(Secret(token)) => Ok(Some(token)),
+            None => request.head.token(&self.config.cookie),
+        }
+    }
+
+    async fn authenticate(
+        &self,
+        token: Option<&str>,
+        head: Option<&Head>,
+        previous: Option<&Identity>,
+    ) -> Result<Arc<Identity>, Rejection> {
+        let request = head.map(Head::as_request_head);
+        let credentials = Credentials { token, request, previous };
+        let identity = self.authorizer.authenticate(credentials).await;
+        let refused = |refusal| Rejection::refused(refusal, self.config.retry());
+        identity.map_err(refused).and_then(|identity| unexpired(Arc::new(identity)))
+    }
+
+    /// Takes a new token for a connection. Says in how long it expires, if it does.
+    pub(super) async fn renew(
+        &self,
+        link: &Link,
+        token: Option<&str>,
+        head: Option<&Head>,
+    ) -> Result<Option<Duration>, Rejection> {
+        let previous = link.identity();
+        let identity = self.authenticate(token, head, Some(&previous)).await?;
+        if identity.subject != previous.subject {
+            return Err(Rejection::denied("the new token is somebody else's"));
+        }
+        let left = expires_in(&identity);
+        link.renew(identity);
+        Ok(left)
+    }
+}
+
+fn unexpired(identity: Arc<Identity>) -> Result<Arc<Identity>, Rejection> {
+    match expires_in(&identity) {
+        Some(Duration::ZERO) => Err(Rejection::expired()),
+        _ => Ok(identity),
+    }
+}
+
+/// In how long a token expires.
+pub(super) fn expires_in(identity: &Identity) -> Option<Duration> {
+    Some(identity.expires?.duration_since(SystemTime::now()).unwrap_or_default())
 }

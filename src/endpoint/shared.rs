@@ -1,5 +1,6 @@
 //! What all connections of an endpoint share, and the task that keeps house for it.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -7,7 +8,8 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use super::builder::Config;
-use super::link::Links;
+use super::link::{Link, Links};
+use super::tickets::{Nonce, Tickets};
 use crate::access::Authorizer;
 use crate::hub::Hub;
 use crate::transport::Supervised as _;
@@ -20,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) config: Config,
     pub(crate) links: Links,
+    pub(crate) tickets: Tickets,
+    sessions: Mutex<HashMap<Nonce, Weak<Link>>>,
     draining: AtomicBool,
     housekeeping: Mutex<Option<JoinHandle<()>>>,
 }
@@ -31,6 +35,8 @@ impl Shared {
             authorizer,
             config,
             links: Links::default(),
+            tickets: Tickets::default(),
+            sessions: Mutex::default(),
             draining: AtomicBool::new(false),
             housekeeping: Mutex::default(),
         }
@@ -48,6 +54,26 @@ impl Shared {
     pub(super) fn drain(&self) {
         self.draining.store(true, SeqCst);
         self.links.for_each(|link| link.drain(self.config.drain_retry()));
+    }
+
+    /// Makes a connection known by a name that only its client learns.
+    pub(super) fn name_session(&self, session: Nonce, link: &Arc<Link>) {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.insert(session, Arc::downgrade(link));
+    }
+
+    pub(super) fn forget_session(&self, session: Nonce) {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&session);
+    }
+
+    /// The connection of that name.
+    pub(super) fn session(&self, session: &str) -> Option<Arc<Link>> {
+        let session = session.parse().ok()?;
+        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let link = sessions.get(&session)?.upgrade();
+        // What is dropped here may need the lock.
+        drop(sessions);
+        link
     }
 
     /// Sees to it that somebody keeps house. The runtime in which somebody did may be gone.

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use super::Origins;
+
 #[cfg(feature = "deflate")]
 use super::codec::Deflate;
 
@@ -35,21 +37,6 @@ impl Compression {
             Compression::On(settings) => Some(settings),
         }
     }
-}
-
-/// Which pages may connect. Browsers say in `Origin` which page opened a WebSocket and let any page
-/// open one to any server, cookies included, so the server has to check (RFC 6455 §10.2). A request
-/// without `Origin` does not come from a page and is always let through.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Origins {
-    /// Pages from the host and port that the request itself is for, by its `Host`. The default.
-    #[default]
-    SameHost,
-    /// Pages from these origins, such as `https://app.example.com`.
-    List(Vec<String>),
-    /// All pages.
-    Any,
 }
 
 /// Settings of a connection, for a [server](crate::server::Builder::ws) or for

@@ -12,6 +12,7 @@ pub mod codec;
 mod config;
 mod connection;
 mod message;
+mod origins;
 mod prepared;
 mod shared;
 mod socket;
@@ -21,8 +22,11 @@ mod upgrade;
 pub use codec::Deflate;
 #[cfg(feature = "deflate")]
 pub use config::Compression;
-pub use config::{Config, Origins};
+pub use config::Config;
 pub use message::{CloseCode, Closed, Message, RecvError, SendError};
+pub use origins::Origins;
+#[cfg(feature = "endpoint")]
+pub(crate) use origins::host;
 pub use prepared::Prepared;
 #[cfg(feature = "ffi")]
 pub(crate) use shared::Inbound;

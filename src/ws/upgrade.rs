@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::request::Parts;
-use axum::http::{Extensions, Method, StatusCode, Uri, Version};
+use axum::http::{Extensions, Method, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 use hyper::upgrade::OnUpgrade;
 use thiserror::Error;
@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::codec::{Decoder, Role};
 use super::connection::Connection;
+use super::origins::host;
 use super::shared::{Shared, Tie};
 use super::{Config, Origins, Socket};
 use crate::transport::{Kind, Limit, Membership, Stream, Supervision};
@@ -266,33 +267,8 @@ impl WebSocketUpgrade {
     }
 
     fn may_connect(&self) -> bool {
-        let Some(origin) = &self.origin else { return true };
-        let Ok(origin) = origin.to_str() else { return false };
-        match &self.config.origins {
-            Origins::Any => true,
-            Origins::List(origins) => origins.iter().any(|o| o.eq_ignore_ascii_case(origin)),
-            Origins::SameHost => {
-                let Some(((scheme, origin), host)) =
-                    origin.split_once("://").zip(self.host.as_deref())
-                else {
-                    return false;
-                };
-                without_default_port(scheme, host)
-                    .eq_ignore_ascii_case(without_default_port(scheme, origin))
-            }
-        }
+        self.config.origins.allow(self.origin.as_ref(), self.host.as_deref())
     }
-}
-
-/// A page's origin leaves out the default port of its scheme, but a `Host` may name it
-/// (RFC 9110 §4.2.3).
-fn without_default_port<'a>(scheme: &str, host: &'a str) -> &'a str {
-    let port = match scheme {
-        "http" => ":80",
-        "https" => ":443",
-        _ => return host,
-    };
-    host.strip_suffix(port).unwrap_or(host)
 }
 
 /// The switch to the new protocol, once the client has the response.
@@ -361,7 +337,7 @@ impl<S: Send + Sync> FromRequestParts<S> for WebSocketUpgrade {
             #[cfg(feature = "deflate")]
             extensions: Some(list(headers, header::SEC_WEBSOCKET_EXTENSIONS).join(",")),
             origin: headers.get(header::ORIGIN).cloned(),
-            host: host(headers, &parts.uri),
+            host: host(headers, &parts.uri).map(str::to_owned),
             config: parts.extensions.get::<Arc<Config>>().cloned().unwrap_or_default(),
             supervision: parts.extensions.get::<Supervision>().cloned(),
             on_upgrade: parts
@@ -413,9 +389,4 @@ fn list(headers: &HeaderMap, name: HeaderName) -> Vec<String> {
         .map(|element| element.trim().to_owned())
         .filter(|element| !element.is_empty())
         .collect()
-}
-
-fn host(headers: &HeaderMap, uri: &Uri) -> Option<String> {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    host.or_else(|| uri.authority().map(|authority| authority.as_str())).map(str::to_owned)
 }
