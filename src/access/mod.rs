@@ -19,8 +19,13 @@ use tokio::sync::watch;
 
 use crate::hub::Interest;
 
+mod from_fn;
 #[cfg(feature = "jwt")]
 pub mod jwt;
+pub mod revocation;
+
+pub use from_fn::{FromFn, from_fn};
+pub use revocation::{Revocation, Revocations};
 
 /// The answer of an [`Authorizer`], which may take its time.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -153,6 +158,13 @@ pub struct Refusal {
     pub kind: RefusalKind,
     /// The reason in words, for the client; never holds the token.
     pub message: String,
+}
+
+impl Refusal {
+    /// A refusal of that kind, with a reason for the client, which must not hold its token.
+    pub fn new(kind: RefusalKind, message: impl Into<String>) -> Self {
+        Refusal { kind, message: message.into() }
+    }
 }
 
 /// What kind of reason there is for not letting a client in.

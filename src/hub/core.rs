@@ -1,6 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::budget::Budget;
 use super::channel::{Channel, Lost};
@@ -130,6 +130,7 @@ impl Builder {
     pub fn build(self) -> Hub {
         let mut namespaces: Vec<_> =
             self.namespaces.into_iter().map(|(name, options)| (name, Arc::new(options))).collect();
+        namespaces.push((Pattern::new(OWN).expect("a pattern"), Arc::new(own_options())));
         namespaces.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.specificity()));
         let shared = Shared {
             channels: Channels::new(),
@@ -145,6 +146,15 @@ impl Builder {
         };
         Hub { shared: Arc::new(shared) }
     }
+}
+
+/// The channels of the library itself. A node that starts reads there what others have told, however
+/// long ago.
+const OWN: &str = "lithe.**";
+
+fn own_options() -> ChannelOptions {
+    let ten_years = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+    ChannelOptions::default().history_size(10_000).history_age(ten_years)
 }
 
 impl Default for Hub {

@@ -171,6 +171,32 @@ impl Interest {
         }
     }
 
+    /// Whether there may be a channel that both ask for.
+    ///
+    /// ```
+    /// use lithe::hub::Interest;
+    ///
+    /// let rooms: Interest = "rooms.*".parse()?;
+    /// assert!(rooms.overlaps(&"*.42".parse()?) && rooms.overlaps(&"rooms.42".parse()?));
+    /// assert!(!rooms.overlaps(&"rooms.*.log".parse()?));
+    /// # Ok::<(), lithe::hub::NameError>(())
+    /// ```
+    pub fn overlaps(&self, other: &Interest) -> bool {
+        let is_open = |interest: &Interest| interest.as_str().starts_with('*');
+        if self.is_reserved() && is_open(other) || other.is_reserved() && is_open(self) {
+            return false;
+        }
+        let (mut ours, mut theirs) = (self.as_str().split('.'), other.as_str().split('.'));
+        loop {
+            match (ours.next(), theirs.next()) {
+                (None, None) | (Some("**"), Some(_)) | (Some(_), Some("**")) => return true,
+                (Some("*"), Some(_)) | (Some(_), Some("*")) => {}
+                (Some(ours), Some(theirs)) if ours == theirs => {}
+                _ => return false,
+            }
+        }
+    }
+
     /// Whether it is about channels of the library itself, which no client may use.
     pub fn is_reserved(&self) -> bool {
         self.as_str().split('.').next() == Some(ChannelName::RESERVED)
@@ -283,6 +309,30 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn two_overlap_when_some_channel_is_in_both(
+            one in "([ab*]|lithe)([.][ab*]){0,2}([.][*][*])?",
+            other in "([ab*]|lithe)([.][ab*]){0,2}([.][*][*])?",
+        ) {
+            let (one, other): (Interest, Interest) = (one.parse().unwrap(), other.parse().unwrap());
+            let mut names: Vec<String> = Vec::new();
+            for first in ["a", "b", "c", "lithe"] {
+                names.push(first.to_owned());
+                // All with up to four segments, of which each pattern here has less or ends in `**`.
+                let mut longer = vec![first.to_owned()];
+                for _ in 0..3 {
+                    longer = longer.iter()
+                        .flat_map(|name| ["a", "b", "c"].map(|last| format!("{name}.{last}")))
+                        .collect();
+                    names.extend(longer.clone());
+                }
+            }
+            let mut channels = names.iter().map(|name| ChannelName::new(name).unwrap());
+            let both = channels.any(|channel| one.covers(&channel) && other.covers(&channel));
+            prop_assert_eq!(one.overlaps(&other), both, "{} {}", one, other);
+            prop_assert_eq!(other.overlaps(&one), both);
+        }
+
         #[test]
         fn a_name_matches_itself_and_each_pattern_made_of_it(
             segments in prop::collection::vec("[a-c]{1,2}", 1..5),

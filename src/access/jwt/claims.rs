@@ -55,7 +55,7 @@ struct Granted {
 }
 
 fn invalid(message: &str) -> Refusal {
-    Refusal { kind: RefusalKind::Invalid, message: message.to_owned() }
+    Refusal::new(RefusalKind::Invalid, message)
 }
 
 /// Who a token is for, the signature of which was checked.
@@ -100,8 +100,7 @@ fn check_time(claims: &Claims, rules: &Rules) -> Result<Option<SystemTime>, Refu
         None => None,
     };
     if expires.is_some_and(|expires| expires <= now) {
-        let message = "the token has expired".to_owned();
-        return Err(Refusal { kind: RefusalKind::Expired, message });
+        return Err(Refusal::new(RefusalKind::Expired, "the token has expired"));
     }
     for (claim, message) in [
         (&claims.nbf, "the token is not valid yet (nbf)"),

@@ -224,22 +224,17 @@ impl Jwt {
 
     fn identify(&self, credentials: Credentials<'_>) -> Result<Identity, Refusal> {
         let Some(token) = credentials.token else {
-            let grants = self.rules.guests.clone().ok_or_else(|| Refusal {
-                kind: RefusalKind::Missing,
-                message: "a token is needed".to_owned(),
-            })?;
+            let missing = || Refusal::new(RefusalKind::Missing, "a token is needed");
+            let grants = self.rules.guests.clone().ok_or_else(missing)?;
             return Ok(Identity { grants, ..Identity::default() });
         };
-        let (payload, tag) = self.verify(token).map_err(|message| Refusal {
-            kind: RefusalKind::Invalid,
-            message: message.to_owned(),
-        })?;
+        let invalid = |message| Refusal::new(RefusalKind::Invalid, message);
+        let (payload, tag) = self.verify(token).map_err(invalid)?;
         let identity = claims::identity(&payload, &self.rules)?;
         if let Some(subject) = credentials.previous.and_then(|previous| previous.subject.as_ref())
             && identity.subject.as_ref() != Some(subject)
         {
-            let message = "the new token is for somebody else".to_owned();
-            return Err(Refusal { kind: RefusalKind::Invalid, message });
+            return Err(invalid("the new token is for somebody else"));
         }
         Ok(Identity { tag, ..identity })
     }
