@@ -42,8 +42,27 @@ mod header {
 
     /// The sources that the header is made of, in the order of a manual.
     const SOURCES: &[&str] = &[
-        "version", "error", "convert", "log", "message", "server", "stats", "event", "request",
-        "response", "route", "ws", "sse", "owned", "buffer", "codec", "options",
+        "version",
+        "error",
+        "convert",
+        "log",
+        "message",
+        "server",
+        "stats",
+        "event",
+        "request",
+        "response",
+        "route",
+        "ws",
+        "sse",
+        "owned",
+        "buffer",
+        "hub_options",
+        "hub",
+        "history",
+        "subscribe",
+        "codec",
+        "options",
     ];
 
     /// Writes the header to cargo's output directory, for a test to compare with the one that is

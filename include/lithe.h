@@ -14,7 +14,7 @@
  *     }
  *     lithe_server_free(server);
  *
- * Handles. Servers, requests, WebSockets, event streams and the like are named by 64-bit numbers,
+ * Handles. Servers, requests, WebSockets, event streams, hubs and the like are named by 64-bit numbers,
  * which are never 0. Each is ended once by the lithe_..._free of its kind, which also ends what it
  * names. A handle that was freed, is of another kind or never existed is told from a good one:
  * using it is LITHE_ERR_BAD_HANDLE, and nothing worse.
@@ -94,6 +94,31 @@
 /** Initializes a lithe_server_stats_t. */
 #define LITHE_SERVER_STATS_INIT \
     { sizeof(lithe_server_stats_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+/** Initializes a lithe_channel_options_t with the defaults. */
+#define LITHE_CHANNEL_OPTIONS_INIT \
+    { sizeof(lithe_channel_options_t), NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+/** Initializes a lithe_hub_options_t with the defaults. */
+#define LITHE_HUB_OPTIONS_INIT { sizeof(lithe_hub_options_t), 0, 0, 0, 0, NULL, 0 }
+
+/** Initializes a lithe_publish_options_t without any of them. */
+#define LITHE_PUBLISH_OPTIONS_INIT \
+    { sizeof(lithe_publish_options_t), { NULL, 0 }, { NULL, 0 }, { NULL, 0 } }
+
+/** Initializes a lithe_published_t. */
+#define LITHE_PUBLISHED_INIT { sizeof(lithe_published_t), { 0, 0 }, 0, 0 }
+
+/** Initializes a lithe_hub_stats_t. */
+#define LITHE_HUB_STATS_INIT \
+    { sizeof(lithe_hub_stats_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+/** Initializes a lithe_history_t. */
+#define LITHE_HISTORY_INIT { sizeof(lithe_history_t), { 0, 0 }, { 0, 0 } }
+
+/** Initializes a lithe_subscribe_options_t with the defaults. */
+#define LITHE_SUBSCRIBE_OPTIONS_INIT \
+    { sizeof(lithe_subscribe_options_t), { NULL, 0 }, 0, 0, 0, 0, { NULL, 0 }, { NULL, 0 } }
 
 /** Initializes a lithe_codec_options_t with the defaults. */
 #define LITHE_CODEC_OPTIONS_INIT { sizeof(lithe_codec_options_t), 0, NULL }
@@ -804,6 +829,386 @@ typedef void (*lithe_free_callback)(void *arg);
 typedef uint64_t lithe_buffer_t;
 
 /**
+ * What becomes of publications that a subscriber does not read in time: LITHE_OVERFLOW_RESUME and
+ * so on; 0 is the default.
+ */
+typedef int32_t lithe_overflow;
+
+/**
+ * Where a subscriber goes on that has missed something: LITHE_AFTER_GAP_NEWEST or
+ * LITHE_AFTER_GAP_OLDEST; 0 is the default.
+ */
+typedef int32_t lithe_after_gap;
+
+/**
+ * Whether a channel knows who is on it: LITHE_PRESENCE_OFF and so on; 0 is the default.
+ */
+typedef int32_t lithe_presence;
+
+/**
+ * How the channels of a namespace shall behave. To be initialized with LITHE_CHANNEL_OPTIONS_INIT,
+ * which asks for the defaults; a field that is 0 or NULL does so too.
+ */
+typedef struct lithe_channel_options_t {
+    /**
+     * The size of this struct, which tells its version.
+     */
+    size_t size;
+    /**
+     * Which channels: a pattern such as "prices.*", where "*" is one segment, or "chat.**", where
+     * "**" is all that follow. Where several fit, the one with the most segments that are no
+     * wildcards counts. NULL: all that are in no other namespace.
+     */
+    const char *pattern;
+    /**
+     * How many publications are kept for those who come back; -1 for none: whoever was away and
+     * missed something is told of a gap. Default: 1,000.
+     */
+    int64_t history_size;
+    /**
+     * For how long they are kept; -1 for no limit. Default: 5 minutes.
+     */
+    int64_t history_age_ms;
+    /**
+     * How many publications are kept for subscribers who have yet to read them, where the history
+     * holds fewer, and however old they are. Default: 256.
+     */
+    int64_t backlog;
+    /**
+     * What becomes of publications that a subscriber does not read in time.
+     */
+    lithe_overflow overflow;
+    /**
+     * Where a subscriber goes on that was too slow for LITHE_OVERFLOW_RESUME.
+     */
+    lithe_after_gap after_gap;
+    /**
+     * The shortest time between two deliveries to one subscriber: what is published meanwhile is
+     * delivered together, or with LITHE_OVERFLOW_LATEST the newest of each key. Default: no delay.
+     */
+    int32_t min_interval_ms;
+    /**
+     * Whether the channels know who is on them.
+     */
+    lithe_presence presence;
+    /**
+     * How many idempotency keys a channel remembers; -1 for none. Default: 1,000.
+     */
+    int64_t idempotency_keys;
+    /**
+     * For how long it remembers them; -1 for no limit. Default: 5 minutes.
+     */
+    int64_t idempotency_age_ms;
+} lithe_channel_options_t;
+
+/**
+ * How a hub shall behave. To be initialized with LITHE_HUB_OPTIONS_INIT, which asks for the
+ * defaults; a field that is 0 or NULL does so too. -1 in the place of a limit is none.
+ */
+typedef struct lithe_hub_options_t {
+    /**
+     * The size of this struct, which tells its version.
+     */
+    size_t size;
+    /**
+     * The bytes that all channels with all their publications may take together. When there are
+     * more, the channels that were not used for the longest time lose their oldest publications:
+     * who comes back for them is told of a gap. Default: 64 MiB.
+     */
+    int64_t history_budget_bytes;
+    /**
+     * How many publications are replayed at most on a channel to one who comes back; who has
+     * missed more is told of a gap. Default: 1,000.
+     */
+    int64_t replay_limit;
+    /**
+     * The same in bytes of data. Default: 1 MiB.
+     */
+    int64_t replay_limit_bytes;
+    /**
+     * How many channels one subscriber may have by patterns. Default: 10,000.
+     */
+    int64_t max_pattern_channels;
+    /**
+     * The options of namespaces: an array of `namespace_count` pointers, or NULL.
+     */
+    const struct lithe_channel_options_t *const *namespaces;
+    /**
+     * How many namespaces there are.
+     */
+    size_t namespace_count;
+} lithe_hub_options_t;
+
+/**
+ * A hub: lithe_hub_create gives it, lithe_hub_free takes it back.
+ */
+typedef uint64_t lithe_hub_t;
+
+/**
+ * What is to be known about a publication besides its data. To be initialized with
+ * LITHE_PUBLISH_OPTIONS_INIT. Each text has at most 255 bytes and no control characters, and its
+ * length may be LITHE_CSTR.
+ */
+typedef struct lithe_publish_options_t {
+    /**
+     * The size of this struct, which tells its version.
+     */
+    size_t size;
+    /**
+     * What kind of message it is: the type of the event in an event stream. Cannot begin with
+     * "lithe.".
+     */
+    struct lithe_string_t name;
+    /**
+     * What it is about: with LITHE_OVERFLOW_LATEST it takes the place of earlier ones with the
+     * same key.
+     */
+    struct lithe_string_t key;
+    /**
+     * Names this attempt to publish: what was published on the channel before with the same one is
+     * not published again.
+     */
+    struct lithe_string_t idempotency_key;
+} lithe_publish_options_t;
+
+/**
+ * A place in the history of a channel: right after the publication with that offset.
+ *
+ * As text, which is what clients present as their cursor, it is the epoch in hexadecimal digits, a
+ * hyphen and the offset in decimal digits: "9f3a61c20b7e-42".
+ */
+typedef struct lithe_position_t {
+    /**
+     * Which history: a random number, which is another one whenever the channel's history was
+     * begun anew.
+     */
+    uint64_t epoch;
+    /**
+     * The number of the publication. The first is 1, each one after it 1 more; 0 is the beginning.
+     */
+    uint64_t offset;
+} lithe_position_t;
+
+/**
+ * What became of a publication. To be initialized with LITHE_PUBLISHED_INIT.
+ */
+typedef struct lithe_published_t {
+    /**
+     * The size of this struct, which tells its version.
+     */
+    size_t size;
+    /**
+     * Where it is in the channel's history.
+     */
+    struct lithe_position_t position;
+    /**
+     * How many subscribers the channel has.
+     */
+    int32_t receivers;
+    /**
+     * 1 when it was published before, with the same idempotency key; then that is where it is.
+     */
+    int32_t duplicate;
+} lithe_published_t;
+
+/**
+ * What a hub holds and has done. To be initialized with LITHE_HUB_STATS_INIT.
+ */
+typedef struct lithe_hub_stats_t {
+    /**
+     * The size of this struct, which tells its version.
+     */
+    size_t size;
+    /**
+     * At present: channels.
+     */
+    uint64_t channels;
+    /**
+     * At present: subscribers.
+     */
+    uint64_t subscribers;
+    /**
+     * At present: bytes that channels and their publications take.
+     */
+    uint64_t history_bytes;
+    /**
+     * The bytes that they may take.
+     */
+    uint64_t history_budget_bytes;
+    /**
+     * Messages that were published.
+     */
+    uint64_t published;
+    /**
+     * Messages that were not, because their idempotency key was known.
+     */
+    uint64_t duplicates;
+    /**
+     * Publications that subscribers have got.
+     */
+    uint64_t delivered;
+    /**
+     * Channels that were dropped to keep to the budget.
+     */
+    uint64_t channels_lost;
+    /**
+     * Gaps that subscribers were told of because the history no longer held what they had missed.
+     */
+    uint64_t gaps_expired;
+    /**
+     * Because their cursor belonged to another history, or to other channels.
+     */
+    uint64_t gaps_epoch;
+    /**
+     * Because their cursor was ahead of the history.
+     */
+    uint64_t gaps_ahead;
+    /**
+     * Because they had missed more than is replayed.
+     */
+    uint64_t gaps_limit;
+    /**
+     * Because they were too slow.
+     */
+    uint64_t gaps_slow;
+    /**
+     * Because publications were lost between the nodes.
+     */
+    uint64_t gaps_backplane;
+} lithe_hub_stats_t;
+
+/**
+ * A publication in the history of a channel. It belongs to the host until lithe_publication_free.
+ */
+typedef struct lithe_publication_t {
+    /**
+     * Where it is in the history.
+     */
+    struct lithe_position_t position;
+    /**
+     * When it was published, in milliseconds since 1970.
+     */
+    uint64_t time_ms;
+    /**
+     * What was published. Never NULL, not NUL-terminated.
+     */
+    const char *data;
+    /**
+     * The length of the data in bytes.
+     */
+    size_t len;
+    /**
+     * What kind of message it is; empty when that was not said.
+     */
+    struct lithe_string_t name;
+    /**
+     * What it is about; empty when that was not said.
+     */
+    struct lithe_string_t key;
+    /**
+     * Private.
+     */
+    void *owner;
+    /**
+     * 0. Room for what later versions tell.
+     */
+    uint64_t reserved[2];
+} lithe_publication_t;
+
+/**
+ * How far the history of a channel goes. To be initialized with LITHE_HISTORY_INIT.
+ */
+typedef struct lithe_history_t {
+    /**
+     * The size of this struct, which tells its version.
+     */
+    size_t size;
+    /**
+     * After this it begins: what was published before is gone.
+     */
+    struct lithe_position_t from;
+    /**
+     * Here it ends, whether or not all up to here was asked for.
+     */
+    struct lithe_position_t to;
+} lithe_history_t;
+
+/**
+ * A client that is on a channel. It belongs to the host until lithe_client_free.
+ */
+typedef struct lithe_client_t {
+    /**
+     * Who it is.
+     */
+    struct lithe_string_t id;
+    /**
+     * What others may know of it; bytes, with a NUL behind them.
+     */
+    struct lithe_string_t info;
+    /**
+     * Private.
+     */
+    void *owner;
+    /**
+     * 0. Room for what later versions tell.
+     */
+    uint64_t reserved[2];
+} lithe_client_t;
+
+/**
+ * In which form publications are delivered: LITHE_FORMAT_DATA and so on; 0 is the default.
+ */
+typedef int32_t lithe_format;
+
+/**
+ * How a connection is subscribed to a hub. To be initialized with LITHE_SUBSCRIBE_OPTIONS_INIT, which
+ * asks for the defaults; a field that is 0 or NULL does so too.
+ *
+ * All but the cursor holds for everything that the connection gets of that hub. It is said when the
+ * connection is first subscribed to it; whatever is said later must be the same.
+ */
+typedef struct lithe_subscribe_options_t {
+    /**
+     * The size of this struct, which tells its version.
+     */
+    size_t size;
+    /**
+     * Where the client left off: the cursor that it got last, such as its Last-Event-ID, or a
+     * position as text (lithe_position_t). It belongs to the very list of channels that it was got
+     * for. Empty: with what is published from now on.
+     */
+    struct lithe_string_t cursor;
+    /**
+     * In which form publications are delivered.
+     */
+    lithe_format format;
+    /**
+     * Where it goes on when it has missed something while it was away.
+     */
+    lithe_after_gap after_gap;
+    /**
+     * 1: a client that has missed something is not sent away, though it cannot be told so. Default: a
+     * WebSocket that gets LITHE_FORMAT_DATA or LITHE_FORMAT_BINARY is closed with 4204 then.
+     */
+    int32_t ignore_gaps;
+    /**
+     * 1: on an event stream every event has the cursor for its id, also where it is longer than 256
+     * bytes. Default: then only the last of those that are written together has it.
+     */
+    int32_t strict_ids;
+    /**
+     * Who it is: where the channel's options ask for presence, others see it by that on each channel
+     * that it is subscribed to by name. Two connections with the same name are one client. At most
+     * 255 bytes, without control characters. Default: nobody.
+     */
+    struct lithe_string_t client;
+    /**
+     * What others may know of it; any bytes.
+     */
+    struct lithe_string_t info;
+} lithe_subscribe_options_t;
+
+/**
  * LITHE_ROLE_SERVER or LITHE_ROLE_CLIENT.
  */
 typedef int32_t lithe_role;
@@ -997,6 +1402,64 @@ typedef uint64_t lithe_options_t;
 #define LITHE_COMPRESSION_AUTO 1
 
 /**
+ * The subscriber reads on in the channel's history whenever it can. When the history has moved
+ * past it, it is told of one gap, and goes on as lithe_after_gap says. The default.
+ */
+#define LITHE_OVERFLOW_RESUME 1
+
+/**
+ * Of the publications with the same key only the newest is kept and delivered. Whoever reads in
+ * time gets all of them.
+ */
+#define LITHE_OVERFLOW_LATEST 2
+
+/**
+ * The subscriber is told of the gap, and goes on with the oldest publication that there is.
+ */
+#define LITHE_OVERFLOW_DROP_OLDEST 3
+
+/**
+ * The subscriber's connection is closed.
+ */
+#define LITHE_OVERFLOW_DISCONNECT 4
+
+/**
+ * With what is published from now on: it has to fetch the state anyway. The default.
+ */
+#define LITHE_AFTER_GAP_NEWEST 1
+
+/**
+ * With the oldest publication that there still is.
+ */
+#define LITHE_AFTER_GAP_OLDEST 2
+
+/**
+ * It does not. The default.
+ */
+#define LITHE_PRESENCE_OFF -1
+
+/**
+ * It does, and can be asked: lithe_hub_presence.
+ */
+#define LITHE_PRESENCE_LISTED 1
+
+/**
+ * Its subscribers are also told of who joins and who leaves.
+ */
+#define LITHE_PRESENCE_ANNOUNCED 2
+
+/**
+ * What was published, and nothing else: on a WebSocket a message of text if it is UTF-8, else one of
+ * bytes. The default.
+ */
+#define LITHE_FORMAT_DATA 1
+
+/**
+ * The same, but on a WebSocket always a message of bytes.
+ */
+#define LITHE_FORMAT_BINARY 2
+
+/**
  * The end that was connected to.
  */
 #define LITHE_ROLE_SERVER 1
@@ -1061,6 +1524,26 @@ typedef uint64_t lithe_options_t;
  * A lithe_codec_options_t.
  */
 #define LITHE_OPTIONS_CODEC 7
+
+/**
+ * A lithe_hub_options_t. Its array of namespaces is set as a number, which is its address.
+ */
+#define LITHE_OPTIONS_HUB 8
+
+/**
+ * A lithe_channel_options_t.
+ */
+#define LITHE_OPTIONS_CHANNEL 9
+
+/**
+ * A lithe_publish_options_t.
+ */
+#define LITHE_OPTIONS_PUBLISH 10
+
+/**
+ * A lithe_subscribe_options_t.
+ */
+#define LITHE_OPTIONS_SUBSCRIBE 11
 
 #ifdef __cplusplus
 extern "C" {
@@ -1877,6 +2360,142 @@ int32_t lithe_sse_send_many(const lithe_sse_t *sse,
                             size_t count,
                             const struct lithe_sse_event_t *event,
                             int32_t *results);
+
+/**
+ * Makes a hub: channels with history, on which the host publishes, and to which it subscribes
+ * WebSockets (lithe_ws_subscribe) and event streams (lithe_sse_subscribe). From then on the library
+ * delivers what is published to each of them, at the pace of its client. A hub belongs to no
+ * server: several may share it.
+ *
+ * A channel is there once it is used. Its name is made of segments with dots between them, as in
+ * "builds.42.log", of ASCII letters and digits and - _ : @ ~ + =; it has at most 255 bytes.
+ *
+ * `options` may be NULL for the defaults. The hub runs a thread of its own, which drops publications
+ * that are over by age. On an error `*hub` is 0. Blocks for as long as the system takes to start a
+ * thread. Errors: BAD_ARGUMENT, NOT_UTF8, IO when the system has no thread or descriptor left.
+ */
+int32_t lithe_hub_create(const struct lithe_hub_options_t *options,
+                         lithe_hub_t *hub);
+
+/**
+ * Publishes a message on a channel: appends it to the channel's history, and has it delivered to
+ * all who are subscribed. Never waits for any of them. The data is copied; `len` may be LITHE_CSTR,
+ * as may `channel_len`.
+ *
+ * `options` and `published` may be NULL. Whoever calls it again because it does not know what became
+ * of the first attempt gives both the same idempotency key. Never blocks. Errors: BAD_HANDLE,
+ * BAD_ARGUMENT for what is no name of a channel, or a text in the options that there cannot be,
+ * NOT_UTF8, TOO_LARGE for more than 16 MiB.
+ */
+int32_t lithe_publish(lithe_hub_t hub,
+                      const char *channel,
+                      size_t channel_len,
+                      const void *data,
+                      size_t len,
+                      const struct lithe_publish_options_t *options,
+                      struct lithe_published_t *published);
+
+/**
+ * Where the history of a channel ends: what is published after this was asked for comes behind it.
+ *
+ * On an error `*position` is all 0. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, NOT_UTF8,
+ * NOT_FOUND when nothing was ever published on the channel, or it was dropped to keep to the
+ * hub's budget.
+ */
+int32_t lithe_hub_position(lithe_hub_t hub,
+                           const char *channel,
+                           size_t channel_len,
+                           struct lithe_position_t *position);
+
+/**
+ * Fills in what a hub holds and has done. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT.
+ */
+int32_t lithe_hub_stats(lithe_hub_t hub, struct lithe_hub_stats_t *stats);
+
+/**
+ * Ends a hub's handle, and its thread. To be called behind lithe_server_free of the servers that
+ * use it: connections that are subscribed to it stay open, but get nothing more. Blocks until the
+ * thread has ended. Errors: BAD_HANDLE.
+ */
+int32_t lithe_hub_free(lithe_hub_t hub);
+
+/**
+ * A page of a channel's history: what was published after that offset, from the oldest; 0 asks for
+ * the first page. Returns how many publications `publications`, an array of `capacity` structs, was
+ * filled with; 0 is the end. Ask again with the offset of the last one for the next page.
+ *
+ * A page is no longer than what is replayed at once (lithe_hub_options_t). `history`, which may be
+ * NULL, tells how far the history goes: when `from.offset` is larger than `after`, what is between
+ * them is gone. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, NOT_UTF8, NOT_FOUND when nothing
+ * was ever published on the channel, or it was dropped to keep to the hub's budget.
+ */
+int32_t lithe_hub_history(lithe_hub_t hub,
+                          const char *channel,
+                          size_t channel_len,
+                          uint64_t after,
+                          struct lithe_publication_t *publications,
+                          size_t capacity,
+                          struct lithe_history_t *history);
+
+/**
+ * Gives `count` publications back, and makes their structs empty; those that are empty are left as
+ * they are. NULL does nothing. Never blocks.
+ */
+void lithe_publication_free(struct lithe_publication_t *publications, size_t count);
+
+/**
+ * Lists who is on a channel whose options ask for presence, in no particular order. Returns how
+ * many there are, of which `clients`, an array of `capacity` structs, was filled with as many as
+ * have room; it may be NULL when `capacity` is 0.
+ *
+ * Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, NOT_UTF8.
+ */
+int32_t lithe_hub_presence(lithe_hub_t hub,
+                           const char *channel,
+                           size_t channel_len,
+                           struct lithe_client_t *clients,
+                           size_t capacity);
+
+/**
+ * Gives `count` clients back, and makes their structs empty; those that are empty are left as they
+ * are. NULL does nothing. Never blocks.
+ */
+void lithe_client_free(struct lithe_client_t *clients, size_t count);
+
+/**
+ * Subscribes a WebSocket to a channel of a hub, to all channels of a pattern such as "chat.*" or
+ * "logs.**", or to several, with commas between them: from then on the library sends it what is
+ * published there, in order, until the WebSocket is closed or freed, or lithe_ws_unsubscribe. It may
+ * be called again for more; what it is subscribed to already is left as it is. `channels_len` may be
+ * LITHE_CSTR, `options` NULL for the defaults.
+ *
+ * A client that is slow slows nobody down: it holds a place in the channel's history, and is sent on
+ * from there when its send queue has room. With a cursor, a client that comes back is first sent all
+ * that it has missed. A client that has missed what the history does not hold any more is told of a
+ * gap; where the format cannot tell of it the WebSocket is closed with 4204, so that the client
+ * knows.
+ *
+ * What the host sends by itself goes between the publications. Never blocks. Errors: BAD_HANDLE, for
+ * either, BAD_ARGUMENT, NOT_UTF8, TOO_LARGE, CLOSED, FULL for more than 256 channels and patterns,
+ * WRONG_STATE when it is subscribed to the hub already and the options differ.
+ */
+int32_t lithe_ws_subscribe(lithe_ws_t ws,
+                           lithe_hub_t hub,
+                           const char *channels,
+                           size_t channels_len,
+                           const struct lithe_subscribe_options_t *options);
+
+/**
+ * Subscribes a WebSocket no longer to a channel or pattern, which is given as it was subscribed to.
+ * What is on its way already still arrives. `channel_len` may be LITHE_CSTR.
+ *
+ * Never blocks. Errors: BAD_HANDLE, for either, BAD_ARGUMENT, NOT_UTF8, NOT_FOUND when it was not
+ * subscribed to it.
+ */
+int32_t lithe_ws_unsubscribe(lithe_ws_t ws,
+                             lithe_hub_t hub,
+                             const char *channel,
+                             size_t channel_len);
 
 /**
  * Makes one end of a WebSocket, for a host that has sockets of its own. The handshake is the

@@ -91,7 +91,7 @@ int is_over(void) {
 }
 
 static size_t slots_of(enum kind kind) {
-    return kind == SERVER ? 3 : SLOTS;
+    return kind == SERVER || kind == HUB ? 3 : SLOTS;
 }
 
 uint64_t pick(struct random *random, enum kind kind) {
@@ -120,6 +120,7 @@ static void free_handle(enum kind kind, uint64_t handle) {
     static int32_t (*const frees[KINDS])(uint64_t) = {
         NULL,           lithe_server_free, lithe_request_free,  lithe_ws_free,     lithe_sse_free,
         lithe_buffer_free, lithe_response_free, lithe_codec_free, lithe_options_free,
+        lithe_hub_free,
     };
     int32_t code = frees[kind](handle);
     CHECK(code == LITHE_OK || code == LITHE_ERR_BAD_HANDLE);
@@ -213,6 +214,13 @@ static lithe_string_t string(struct fuzzer *f) {
     return string;
 }
 
+/* The names of channels, patterns, and what is neither. */
+static const char *channels(struct fuzzer *f) {
+    static const char *const names[] = { "a", "a.b", "a.b.c", "news", "a.*", "a.**", "**", "*",
+                                         "a,b", "a.b, a.**, news", "lithe.x" };
+    return percent(R, 95) ? names[below(R, sizeof names / sizeof names[0])] : text(f);
+}
+
 /* A number for a field: mostly the default. */
 static int32_t number(struct fuzzer *f) {
     static const int32_t numbers[] = { 1, 2, 10, 100, 1000, 100000, -1, -1, -2, INT_MAX, INT_MIN };
@@ -236,6 +244,13 @@ union room {
     lithe_sse_options_t sse;
     lithe_sse_event_t event;
     lithe_codec_options_t codec;
+    lithe_hub_options_t hub;
+    lithe_channel_options_t channel;
+    lithe_publish_options_t publish;
+    lithe_published_t published;
+    lithe_hub_stats_t hub_stats;
+    lithe_history_t history;
+    lithe_subscribe_options_t subscribe;
     uint64_t words[64];
 };
 
@@ -354,6 +369,66 @@ static const lithe_codec_options_t *codec_options(struct fuzzer *f, union room *
     lithe_codec_options_t *o = &room->codec;
     o->max_message_bytes = number(f);
     o->extensions = percent(R, 50) ? NULL : percent(R, 80) ? "permessage-deflate" : text(f);
+    return options;
+}
+
+static const lithe_hub_options_t *hub_options(struct fuzzer *f, union room *room,
+                                              union room *channel,
+                                              const lithe_channel_options_t **namespace) {
+    const void *options = options_in(f, room, LITHE_OPTIONS_HUB, sizeof room->hub);
+    lithe_hub_options_t *o = &room->hub;
+    o->history_budget_bytes = number(f);
+    o->replay_limit = number(f);
+    o->replay_limit_bytes = number(f);
+    o->max_pattern_channels = number(f);
+    *namespace =
+        (const lithe_channel_options_t *)options_in(f, channel, LITHE_OPTIONS_CHANNEL,
+                                                    sizeof channel->channel);
+    lithe_channel_options_t *c = &channel->channel;
+    c->pattern = percent(R, 40) ? NULL : channels(f);
+    c->history_size = number(f);
+    c->history_age_ms = number(f);
+    c->backlog = number(f);
+    c->overflow = (int32_t)below(R, percent(R, 95) ? 5 : 99);
+    c->after_gap = (int32_t)below(R, percent(R, 95) ? 3 : 99);
+    c->min_interval_ms = percent(R, 80) ? 0 : number(f);
+    c->presence = (int32_t)below(R, percent(R, 95) ? 3 : 99);
+    c->idempotency_keys = number(f);
+    c->idempotency_age_ms = number(f);
+    /* One that another call of this has set by name is gone. */
+    if (options == room && *namespace != NULL) {
+        o->namespaces = namespace;
+        o->namespace_count = below(R, 2);
+    }
+    return options == room || options == NULL ? options : NULL;
+}
+
+static const lithe_publish_options_t *publish_options(struct fuzzer *f, union room *room) {
+    const void *options = options_in(f, room, LITHE_OPTIONS_PUBLISH, sizeof room->publish);
+    lithe_publish_options_t *o = &room->publish;
+    o->name = string(f);
+    o->key = string(f);
+    if (percent(R, 30)) {
+        o->idempotency_key = string(f);
+    }
+    return options;
+}
+
+static const lithe_subscribe_options_t *subscribe_options(struct fuzzer *f, union room *room) {
+    const void *options = options_in(f, room, LITHE_OPTIONS_SUBSCRIBE, sizeof room->subscribe);
+    lithe_subscribe_options_t *o = &room->subscribe;
+    if (percent(R, 30)) {
+        o->cursor.ptr = percent(R, 60) ? "1234567890ab-3" : text(f);
+        o->cursor.len = LITHE_CSTR;
+    }
+    o->format = (int32_t)below(R, percent(R, 95) ? 3 : 99);
+    o->after_gap = (int32_t)below(R, percent(R, 95) ? 3 : 99);
+    o->ignore_gaps = flag(f);
+    o->strict_ids = flag(f);
+    if (percent(R, 30)) {
+        o->client = string(f);
+        o->info = string(f);
+    }
     return options;
 }
 
@@ -968,6 +1043,94 @@ OP(lithe_sse_send_many) {
     return taken;
 }
 
+OP(lithe_hub_create) {
+    union room room, channel;
+    const lithe_channel_options_t *namespace;
+    lithe_hub_t hub = 0;
+    const lithe_hub_options_t *options = hub_options(f, &room, &channel, &namespace);
+    if (percent(R, 2)) {
+        return lithe_hub_create(options, NULL);
+    }
+    int64_t code = lithe_hub_create(options, &hub);
+    published(f, code, HUB, hub);
+    return code;
+}
+
+OP(lithe_publish) {
+    union room room, result;
+    size_t len;
+    const void *payload = data(f, &len);
+    prepare(f, &result, sizeof result.published);
+    return lithe_publish(of(f, HUB), channels(f), LITHE_CSTR, payload, len,
+                         publish_options(f, &room), or_null(f, &result));
+}
+
+OP(lithe_hub_position) {
+    lithe_position_t position;
+    return lithe_hub_position(of(f, HUB), channels(f), LITHE_CSTR, or_null(f, &position));
+}
+
+OP(lithe_hub_stats) {
+    union room room;
+    prepare(f, &room, sizeof room.hub_stats);
+    return lithe_hub_stats(of(f, HUB), or_null(f, &room));
+}
+
+OP(lithe_hub_history) {
+    union room room;
+    lithe_publication_t publications[8];
+    prepare(f, &room, sizeof room.history);
+    int32_t got = lithe_hub_history(of(f, HUB), channels(f), LITHE_CSTR,
+                                    percent(R, 70) ? below(R, 5) : next_random(R),
+                                    or_null(f, publications), below(R, 9), or_null(f, &room));
+    if (got > 0) {
+        lithe_publication_free(publications, (size_t)got);
+        lithe_publication_free(publications, (size_t)got);
+    }
+    return got;
+}
+
+OP(lithe_publication_free) {
+    lithe_publication_t publications[2];
+    memset(publications, 0, sizeof publications);
+    lithe_publication_free(or_null(f, publications), below(R, 3));
+    return 0;
+}
+
+OP(lithe_hub_presence) {
+    lithe_client_t clients[4];
+    size_t capacity = below(R, 5);
+    int32_t there =
+        lithe_hub_presence(of(f, HUB), channels(f), LITHE_CSTR, or_null(f, clients), capacity);
+    if (there > 0) {
+        lithe_client_free(clients, (size_t)there < capacity ? (size_t)there : capacity);
+    }
+    return there;
+}
+
+OP(lithe_client_free) {
+    lithe_client_t clients[2];
+    memset(clients, 0, sizeof clients);
+    lithe_client_free(or_null(f, clients), below(R, 3));
+    return 0;
+}
+
+OP(lithe_hub_free) {
+    return lithe_hub_free(of(f, HUB));
+}
+
+OP(lithe_ws_subscribe) {
+    union room room;
+    uint64_t hub = pick(R, HUB);
+    return lithe_ws_subscribe(of(f, WS), hub, channels(f), LITHE_CSTR,
+                              subscribe_options(f, &room));
+}
+
+OP(lithe_ws_unsubscribe) {
+    uint64_t hub = pick(R, HUB);
+    return lithe_ws_unsubscribe(of(f, WS), hub, channels(f), LITHE_CSTR);
+}
+
 OP(lithe_codec_create) {
     union room room;
     lithe_codec_t codec = 0;
@@ -1066,7 +1229,7 @@ OP(lithe_codec_free) {
 
 OP(lithe_options_create) {
     lithe_options_t options = 0;
-    lithe_options_kind kind = percent(R, 95) ? 1 + (int32_t)below(R, 7) : number(f);
+    lithe_options_kind kind = percent(R, 95) ? 1 + (int32_t)below(R, 11) : number(f);
     if (percent(R, 2)) {
         return lithe_options_create(kind, NULL);
     }
@@ -1173,6 +1336,17 @@ static const struct op ops[] = {
     CALL(lithe_ws_send_buffer, 40),
     CALL(lithe_ws_send_many, 40),
     CALL(lithe_sse_send_many, 40),
+    CALL(lithe_hub_create, 5),
+    CALL(lithe_publish, 60),
+    CALL(lithe_hub_position, 20),
+    CALL(lithe_hub_stats, 5),
+    CALL(lithe_hub_history, 20),
+    CALL(lithe_publication_free, 5),
+    CALL(lithe_hub_presence, 20),
+    CALL(lithe_client_free, 5),
+    CALL(lithe_hub_free, 2),
+    CALL(lithe_ws_subscribe, 40),
+    CALL(lithe_ws_unsubscribe, 20),
     CALL(lithe_codec_create, 20),
     CALL(lithe_codec_decode, 40),
     CALL(lithe_codec_encode_message, 20),

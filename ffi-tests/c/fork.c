@@ -19,10 +19,10 @@ extern const struct entry every_function[];
  * The calling conventions of C let a function ignore arguments. */
 typedef int32_t (*with_nothing)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
 
-static const char *const work_in_children[] = { "lithe_abi_version", "lithe_event_free",
-                                                "lithe_last_error",
-                                                "lithe_message_free", "lithe_strerror",
-                                                "lithe_version" };
+static const char *const work_in_children[] = { "lithe_abi_version", "lithe_client_free",
+                                                "lithe_event_free", "lithe_last_error",
+                                                "lithe_message_free", "lithe_publication_free",
+                                                "lithe_strerror", "lithe_version" };
 
 static int works_in_children(const char *name) {
     for (size_t i = 0; i < sizeof work_in_children / sizeof work_in_children[0]; i++) {

@@ -16,13 +16,19 @@ static void check_defaults(void) {
     static const lithe_response_options_t response = LITHE_RESPONSE_OPTIONS_INIT;
     static const lithe_route_options_t route = LITHE_ROUTE_OPTIONS_INIT;
     static const lithe_codec_options_t codec = LITHE_CODEC_OPTIONS_INIT;
+    static const lithe_hub_options_t hub = LITHE_HUB_OPTIONS_INIT;
+    static const lithe_channel_options_t channel = LITHE_CHANNEL_OPTIONS_INIT;
+    static const lithe_publish_options_t publish = LITHE_PUBLISH_OPTIONS_INIT;
+    static const lithe_subscribe_options_t subscribe = LITHE_SUBSCRIBE_OPTIONS_INIT;
     const struct {
         const void *init;
         lithe_options_kind kind;
     } all[] = { { &server, LITHE_OPTIONS_SERVER },     { &ws, LITHE_OPTIONS_WS },
                 { &sse, LITHE_OPTIONS_SSE },           { &event, LITHE_OPTIONS_EVENT },
                 { &response, LITHE_OPTIONS_RESPONSE }, { &route, LITHE_OPTIONS_ROUTE },
-                { &codec, LITHE_OPTIONS_CODEC } };
+                { &codec, LITHE_OPTIONS_CODEC },       { &hub, LITHE_OPTIONS_HUB },
+                { &channel, LITHE_OPTIONS_CHANNEL },   { &publish, LITHE_OPTIONS_PUBLISH },
+                { &subscribe, LITHE_OPTIONS_SUBSCRIBE } };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         size_t size;
         lithe_options_t options = create(all[i].kind);

@@ -20,12 +20,22 @@ int main(void) {
     lithe_sse_event_t event = LITHE_SSE_EVENT_INIT;
     lithe_server_stats_t stats = LITHE_SERVER_STATS_INIT;
     lithe_codec_options_t codec = LITHE_CODEC_OPTIONS_INIT;
+    lithe_channel_options_t channel = LITHE_CHANNEL_OPTIONS_INIT;
+    lithe_hub_options_t hub = LITHE_HUB_OPTIONS_INIT;
+    lithe_publish_options_t publish = LITHE_PUBLISH_OPTIONS_INIT;
+    lithe_published_t published = LITHE_PUBLISHED_INIT;
+    lithe_hub_stats_t hub_stats = LITHE_HUB_STATS_INIT;
+    lithe_history_t history = LITHE_HISTORY_INIT;
+    lithe_subscribe_options_t subscribe = LITHE_SUBSCRIBE_OPTIONS_INIT;
     lithe_message_t message = LITHE_MESSAGE_INIT;
     lithe_string_t text = LITHE_STRING("text");
     lithe_header_t header = LITHE_HEADER("name", "value");
     return config.size == sizeof config && response.size == sizeof response && route.size == sizeof route && report.size == sizeof report && ws.size == sizeof ws
         && closed.size == sizeof closed && sse.size == sizeof sse && event.size == sizeof event
-        && stats.size == sizeof stats && codec.size == sizeof codec && message.kind == 0 && text.len == LITHE_CSTR && header.value.ptr[0] == 'v'
+        && stats.size == sizeof stats && codec.size == sizeof codec
+        && channel.size == sizeof channel && hub.size == sizeof hub && publish.size == sizeof publish
+        && published.size == sizeof published && hub_stats.size == sizeof hub_stats
+        && history.size == sizeof history && subscribe.size == sizeof subscribe && message.kind == 0 && text.len == LITHE_CSTR && header.value.ptr[0] == 'v'
         && lithe_abi_version() == LITHE_ABI_VERSION ? LITHE_OK : 1;
 }
 "#;

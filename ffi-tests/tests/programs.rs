@@ -46,6 +46,7 @@ programs! {
     event_bodies
     events
     format
+    hub
     log
     misuse
     options

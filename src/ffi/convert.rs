@@ -34,6 +34,9 @@ pub struct lithe_string_t {
 impl lithe_string_t {
     pub(super) const EMPTY: Self = lithe_string_t { ptr: c"".as_ptr(), len: 0 };
 
+    /// No text at all, in what a host hands in.
+    pub(super) const NULL: Self = lithe_string_t { ptr: std::ptr::null(), len: 0 };
+
     /// The text, without its NUL. `text` must live as long as the header promises.
     pub(super) fn new(text: &CStr) -> Self {
         lithe_string_t { ptr: text.as_ptr(), len: text.count_bytes() }

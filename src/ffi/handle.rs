@@ -30,6 +30,7 @@ pub(super) enum Kind {
     Response = 6,
     Codec = 7,
     Options = 8,
+    Hub = 9,
 }
 
 /// An object that a host can hold a handle to.

@@ -6,6 +6,9 @@ use std::mem::offset_of;
 use super::codec::{lithe_codec_options_t, lithe_item_t};
 use super::convert::lithe_string_t;
 use super::event::lithe_event_t;
+use super::history::{lithe_client_t, lithe_history_t, lithe_publication_t};
+use super::hub::{lithe_hub_stats_t, lithe_position_t, lithe_publish_options_t, lithe_published_t};
+use super::hub_options::{lithe_channel_options_t, lithe_hub_options_t};
 use super::message::lithe_message_t;
 use super::request::lithe_header_t;
 use super::response::lithe_response_options_t;
@@ -13,6 +16,7 @@ use super::route::lithe_route_options_t;
 use super::server::{lithe_drain_report_t, lithe_server_config_t};
 use super::sse::{lithe_sse_event_t, lithe_sse_options_t};
 use super::stats::lithe_server_stats_t;
+use super::subscribe::lithe_subscribe_options_t;
 use super::ws::{lithe_ws_close_info_t, lithe_ws_options_t};
 
 fn size_of_field<S, T>(_field: fn(&S) -> &T) -> usize {
@@ -53,6 +57,16 @@ fn structs_are_laid_out_as_ever() {
         lithe_ws_close_info_t { size, code, clean, reason }
         lithe_sse_options_t { size, send_queue_bytes, keep_alive_ms, retry_ms, events, user_data }
         lithe_sse_event_t { size, data, name, id, comment, retry_ms }
+        lithe_channel_options_t { size, pattern, history_size, history_age_ms, backlog, overflow, after_gap, min_interval_ms, presence, idempotency_keys, idempotency_age_ms }
+        lithe_hub_options_t { size, history_budget_bytes, replay_limit, replay_limit_bytes, max_pattern_channels, namespaces, namespace_count }
+        lithe_position_t { epoch, offset }
+        lithe_publish_options_t { size, name, key, idempotency_key }
+        lithe_published_t { size, position, receivers, duplicate }
+        lithe_hub_stats_t { size, channels, subscribers, history_bytes, history_budget_bytes, published, duplicates, delivered, channels_lost, gaps_expired, gaps_epoch, gaps_ahead, gaps_limit, gaps_slow, gaps_backplane }
+        lithe_publication_t { position, time_ms, data, len, name, key, owner, reserved }
+        lithe_client_t { id, info, owner, reserved }
+        lithe_history_t { size, from, to }
+        lithe_subscribe_options_t { size, cursor, format, after_gap, ignore_gaps, strict_ids, client, info }
         lithe_codec_options_t { size, max_message_bytes, extensions }
         lithe_item_t { kind, code, message, reserved }
     };

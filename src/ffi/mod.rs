@@ -12,8 +12,12 @@ mod codec;
 mod convert;
 mod error;
 mod event;
+mod feed;
 mod fork;
 mod handle;
+mod history;
+mod hub;
+mod hub_options;
 #[cfg(all(test, target_pointer_width = "64"))]
 mod layouts;
 mod log;
@@ -27,7 +31,9 @@ mod server;
 mod signal;
 mod sse;
 mod stats;
+mod subscribe;
 mod version;
+mod wire;
 mod ws;
 
 #[cfg(test)]

@@ -9,10 +9,13 @@ use super::codec::lithe_codec_options_t;
 use super::convert::{Out, bad_argument, lithe_string_t, text_z_in};
 use super::error::{Error, LITHE_ERR_NOT_FOUND, boundary, pointing};
 use super::handle::{self, Kind, Object, Table};
+use super::hub::lithe_publish_options_t;
+use super::hub_options::{lithe_channel_options_t, lithe_hub_options_t};
 use super::response::lithe_response_options_t;
 use super::route::lithe_route_options_t;
 use super::server::lithe_server_config_t;
 use super::sse::{lithe_sse_event_t, lithe_sse_options_t};
+use super::subscribe::lithe_subscribe_options_t;
 use super::ws::lithe_ws_options_t;
 
 /// A struct whose fields are set by their names: lithe_options_create gives it, lithe_options_free
@@ -36,6 +39,14 @@ pub const LITHE_OPTIONS_RESPONSE: lithe_options_kind = 5;
 pub const LITHE_OPTIONS_ROUTE: lithe_options_kind = 6;
 /// A lithe_codec_options_t.
 pub const LITHE_OPTIONS_CODEC: lithe_options_kind = 7;
+/// A lithe_hub_options_t. Its array of namespaces is set as a number, which is its address.
+pub const LITHE_OPTIONS_HUB: lithe_options_kind = 8;
+/// A lithe_channel_options_t.
+pub const LITHE_OPTIONS_CHANNEL: lithe_options_kind = 9;
+/// A lithe_publish_options_t.
+pub const LITHE_OPTIONS_PUBLISH: lithe_options_kind = 10;
+/// A lithe_subscribe_options_t.
+pub const LITHE_OPTIONS_SUBSCRIBE: lithe_options_kind = 11;
 
 /// What a field holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +54,8 @@ enum Type {
     I32,
     I64,
     U64,
+    /// A length, or the address of an array.
+    Word,
     /// A `const char *`.
     Text,
     /// A lithe_string_t.
@@ -65,6 +78,8 @@ typed! {
     i32 => I32,
     i64 => I64,
     u64 => U64,
+    usize => Word,
+    *const *const lithe_channel_options_t => Word,
     *const c_char => Text,
     lithe_string_t => String,
 }
@@ -154,6 +169,36 @@ fn layout(kind: lithe_options_kind) -> Option<&'static Layout> {
             layout!(lithe_route_options_t { max_body_bytes, timeout_ms, stream_body })
         }
         LITHE_OPTIONS_CODEC => layout!(lithe_codec_options_t { max_message_bytes, extensions }),
+        LITHE_OPTIONS_HUB => layout!(lithe_hub_options_t {
+            history_budget_bytes,
+            replay_limit,
+            replay_limit_bytes,
+            max_pattern_channels,
+            namespaces,
+            namespace_count,
+        }),
+        LITHE_OPTIONS_CHANNEL => layout!(lithe_channel_options_t {
+            pattern,
+            history_size,
+            history_age_ms,
+            backlog,
+            overflow,
+            after_gap,
+            min_interval_ms,
+            presence,
+            idempotency_keys,
+            idempotency_age_ms,
+        }),
+        LITHE_OPTIONS_PUBLISH => layout!(lithe_publish_options_t { name, key, idempotency_key }),
+        LITHE_OPTIONS_SUBSCRIBE => layout!(lithe_subscribe_options_t {
+            cursor,
+            format,
+            after_gap,
+            ignore_gaps,
+            strict_ids,
+            client,
+            info,
+        }),
         _ => return None,
     })
 }
@@ -243,6 +288,10 @@ impl Struct {
                 self.write(offset, value);
             }
             (Type::I64 | Type::U64, Value::Number(value)) => self.write(offset, value),
+            (Type::Word, Value::Number(value)) => {
+                let value = usize::try_from(value).map_err(|_| number(value))?;
+                self.write(offset, value);
+            }
         }
         Ok(())
     }
@@ -378,6 +427,9 @@ mod tests {
     fn every_kind_has_a_struct() {
         let mut kinds = (1..).map_while(layout);
         assert!(kinds.all(|layout| layout.fields.iter().all(|field| field.offset < layout.size)));
-        assert!(layout(LITHE_OPTIONS_CODEC).is_some() && layout(LITHE_OPTIONS_CODEC + 1).is_none());
+        assert!(
+            layout(LITHE_OPTIONS_SUBSCRIBE).is_some()
+                && layout(LITHE_OPTIONS_SUBSCRIBE + 1).is_none()
+        );
     }
 }

@@ -12,6 +12,7 @@ use super::error::{
     Error, LITHE_ERR_CLOSED, LITHE_ERR_FULL, LITHE_ERR_TIMEOUT, LITHE_ERR_TOO_LARGE,
     LITHE_ERR_TOO_SMALL, LITHE_ERR_WRONG_STATE, boundary, counting,
 };
+use super::feed::Feeds;
 use super::handle::{self, Kind, Object, Table};
 use super::message::{self, is_text, kind_of, lithe_message_kind, lithe_message_t};
 use super::request::{Request, lithe_request_t};
@@ -116,6 +117,8 @@ pub(super) struct WebSocket {
     reason: OnceLock<CString>,
     /// Messages come as events.
     events: bool,
+    /// What it gets of hubs.
+    pub(super) feeds: Feeds,
 }
 
 impl Object for WebSocket {
@@ -128,9 +131,10 @@ impl Object for WebSocket {
 }
 
 impl WebSocket {
-    fn new(socket: Socket, events: bool) -> Self {
+    fn new(socket: Socket, events: bool, feeds: Feeds) -> Self {
         let protocol = CString::new(socket.protocol().unwrap_or_default()).unwrap_or_default();
-        WebSocket { sender: socket.sender(), socket, protocol, reason: OnceLock::new(), events }
+        let sender = socket.sender();
+        WebSocket { sender, socket, protocol, reason: OnceLock::new(), events, feeds }
     }
 
     /// Waits until `take` finds something among the messages that have come in.
@@ -201,7 +205,7 @@ pub(super) fn send_error(error: SendError) -> Error {
     }
 }
 
-fn closed() -> Error {
+pub(super) fn closed() -> Error {
     Error::new(LITHE_ERR_CLOSED, c"the WebSocket is closed")
 }
 
@@ -294,7 +298,8 @@ pub extern "C" fn lithe_ws_accept(
                 None => upgrade,
             }
         })?;
-        let handle = handle::insert(WebSocket::new(socket, events.is_some()))?;
+        let feeds = Feeds::new(request.native().mailbox().clone());
+        let handle = handle::insert(WebSocket::new(socket, events.is_some(), feeds))?;
         if let Some(user_data) = events {
             let ws = handle::get::<WebSocket>(handle)?;
             ws.socket.report_to(request.host(), Tag { handle, user_data });
@@ -505,6 +510,7 @@ pub extern "C" fn lithe_ws_close(
         if reason.len() > MAX_REASON {
             return Err(Error::new(LITHE_ERR_TOO_LARGE, c"the reason is longer than 123 bytes"));
         }
+        ws.feeds.end();
         ws.sender.close(code, reason);
         Ok(())
     })
@@ -545,6 +551,7 @@ pub extern "C" fn lithe_ws_free(ws: lithe_ws_t) -> i32 {
     boundary(|| {
         let ws = handle::remove::<WebSocket>(ws)?;
         ws.socket.report_to_nobody();
+        ws.feeds.end();
         ws.sender.close(CloseCode::NORMAL, "");
         Ok(())
     })

@@ -60,6 +60,11 @@ impl Request {
         answer.send(response).map_err(|_| AnswerError::Gone)
     }
 
+    /// Of the worker that serves the connection.
+    pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.exchange.mailbox
+    }
+
     /// Answers a request that has no route with 404 or 405, or, if it is one for OPTIONS, with the
     /// methods that there are. Does nothing for a request that has one.
     pub(crate) fn answer_unrouted(&self) -> Result<(), AnswerError> {
