@@ -1,5 +1,7 @@
 #include "check.h"
 
+#include <poll.h>
+
 lithe_server_t start(void) {
     lithe_server_t server;
     CHECK_OK(lithe_server_start(NULL, &server));
@@ -155,6 +157,48 @@ lithe_sse_t open_events(lithe_server_t server, const lithe_sse_options_t *option
     client_read_until(*client, "\r\n\r\n", head, sizeof head);
     CHECK(strncmp(head, "HTTP/1.1 200 ", 13) == 0);
     return sse;
+}
+
+lithe_ws_options_t as_events(uint64_t user_data) {
+    lithe_ws_options_t options = LITHE_WS_OPTIONS_INIT;
+    options.events = 1;
+    options.user_data = user_data;
+    return options;
+}
+
+lithe_event_t next_event(lithe_server_t server, lithe_event_kind kind) {
+    lithe_event_t event;
+    CHECK_CODE(1, lithe_server_wait(server, &event, 1, LONG_MS));
+    CHECK(event.kind == kind);
+    return event;
+}
+
+void check_no_event(lithe_server_t server) {
+    lithe_event_t event;
+    CHECK_CODE(0, lithe_server_wait(server, &event, 1, 0));
+}
+
+int is_readable(int fd) {
+    struct pollfd poll_fd = {fd, POLLIN, 0};
+    CHECK(poll(&poll_fd, 1, 0) >= 0);
+    return poll_fd.revents == POLLIN;
+}
+
+lithe_ws_t open_event_ws(lithe_server_t server, const lithe_ws_options_t *options, int *client) {
+    char head[1024];
+    lithe_ws_t ws;
+    *client = client_connect_slow(server);
+    client_handshake(*client, "/", "");
+    lithe_event_t event = next_event(server, LITHE_EVENT_REQUEST);
+    CHECK(event.user_data == 0 && event.message.data == NULL);
+    CHECK(event.handle_kind == LITHE_HANDLE_REQUEST);
+    CHECK_OK(lithe_ws_accept(event.handle, options, &ws));
+    CHECK_OK(lithe_request_free(event.handle));
+    event = next_event(server, LITHE_EVENT_OPEN);
+    CHECK(event.handle == ws && event.user_data == options->user_data);
+    CHECK(event.handle_kind == LITHE_HANDLE_WS);
+    client_read_until(*client, "\r\n\r\n", head, sizeof head);
+    return ws;
 }
 
 pthread_t start_thread(void *(*run)(void *), void *argument) {

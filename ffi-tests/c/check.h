@@ -87,6 +87,22 @@ lithe_ws_t open_websocket(lithe_server_t server, const lithe_ws_options_t *optio
 /* Connects an event stream; the client's end of it goes to `client`, its head read already. */
 lithe_sse_t open_events(lithe_server_t server, const lithe_sse_options_t *options, int *client);
 
+/* Options for a WebSocket whose events bear that number. */
+lithe_ws_options_t as_events(uint64_t user_data);
+
+/* The next event, which must be of that kind. */
+lithe_event_t next_event(lithe_server_t server, lithe_event_kind kind);
+
+/* There is no event. */
+void check_no_event(lithe_server_t server);
+
+/* Connects a slow client's WebSocket whose events are taken, its LITHE_EVENT_OPEN already; its
+ * request comes as an event too. */
+lithe_ws_t open_event_ws(lithe_server_t server, const lithe_ws_options_t *options, int *client);
+
+/* Whether a descriptor can be read now. */
+int is_readable(int fd);
+
 pthread_t start_thread(void *(*run)(void *), void *argument);
 void join_thread(pthread_t thread);
 

@@ -44,6 +44,9 @@ programs! {
     codec
     event_batch
     event_bodies
+    event_end
+    event_flow
+    event_wake
     events
     format
     hub
