@@ -84,7 +84,8 @@
 //! into [`tokio::task::spawn_blocking`] or on a thread of its own, for which senders and receivers
 //! have methods that block.
 //!
-//! The guide, `docs/rust-api.md` in the repository, goes through all of this step by step.
+//! The guide, `docs/rust-api.md` in the repository, goes through all of this step by step;
+//! `docs/access.md` is about who may do what.
 #![warn(missing_docs)]
 #![cfg_attr(not(feature = "ffi"), forbid(unsafe_code))]
 
@@ -115,4 +116,7 @@ mod documentation {
     struct Migration;
     #[doc = include_str!("../docs/deploy.md")]
     struct Deploy;
+    #[cfg(all(feature = "endpoint", feature = "jwt"))]
+    #[doc = include_str!("../docs/access.md")]
+    struct Access;
 }

@@ -125,13 +125,20 @@ impl Head {
                 _ => Err(Rejection::invalid_token("the Authorization header is no bearer token")),
             };
         }
+        // As bytes: other cookies may hold anything, and this one must not pass for none.
         let cookies = self.headers.get_all(header::COOKIE).iter();
         let mut pairs = cookies
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='));
+            .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
+            .filter_map(|pair| {
+                let pair = pair.trim_ascii();
+                let (name, value) = pair.split_at(pair.iter().position(|byte| *byte == b'=')?);
+                Some((name, &value[1..]))
+            });
+        let token = pairs.find(|(name, _)| *name == cookie.as_bytes());
         let token =
-            pairs.find(|(name, _)| *name == cookie).map(|(_, value)| value.trim_matches('"'));
+            token.map(|(_, value)| std::str::from_utf8(value).map(|it| it.trim_matches('"')));
+        let token = token.transpose();
+        let token = token.map_err(|_| Rejection::invalid_token("the cookie holds no token"))?;
         Ok(token.filter(|token| !token.is_empty()))
     }
 }

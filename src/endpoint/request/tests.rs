@@ -49,9 +49,12 @@ fn a_token_is_in_the_header_or_else_in_the_cookie() {
     assert_eq!(token(&[header, cookie]), Ok(Some("abc".to_owned())));
     assert_eq!(token(&[cookie]), Ok(Some("def".to_owned())));
     assert_eq!(token(&[("cookie", "tok=")]), Ok(None));
+    // Whatever other cookies hold.
+    assert_eq!(token(&[("cookie", "name=Jörg; tok=def")]), Ok(Some("def".to_owned())));
     assert_eq!(token(&[]), Ok(None));
     // Somebody presents something: not a guest.
     assert!(token(&[("authorization", "Basic YTpi"), cookie]).is_err());
+    assert_eq!(token(&[("cookie", "tok=dëf")]), Ok(Some("dëf".to_owned())));
 }
 
 #[test]
