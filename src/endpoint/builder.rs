@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Endpoint, Shared};
 use crate::access::{Authorizer, Public};
 use crate::hub::{Hub, MAX_INTERESTS};
+use crate::transport::retry::within;
 use crate::ws::Origins;
 
 /// The settings of an [`Endpoint`].
@@ -56,13 +57,6 @@ impl Config {
         let from = *self.retry.start();
         within(&(from..=from.saturating_add(self.drain_window)))
     }
-}
-
-/// A time within a window, in whole milliseconds.
-fn within(window: &RangeInclusive<Duration>) -> Duration {
-    let millis = |time: &Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let (from, to) = (millis(window.start()), millis(window.end()));
-    Duration::from_millis(fastrand::u64(from..=to.max(from)))
 }
 
 impl Builder {

@@ -334,3 +334,6 @@ fn is_due(
     }
     timer.as_mut().poll(cx).is_ready()
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use super::frames::{self, Frame};
 use super::request::Head;
 use crate::access::{Refusal, RefusalKind};
+use crate::transport::retry::wants_events;
 
 /// Why a request is not answered with what it asks for. As a response it says so in the words of
 /// the protocol: `{"type":"error","code":"…","message":"…"}`.
@@ -89,7 +90,7 @@ impl Rejection {
 
     /// As the client that asked understands it.
     pub(crate) fn for_request(mut self, head: &Head) -> Self {
-        self.event_source = head.wants_events();
+        self.event_source = wants_events(&head.headers);
         self
     }
 

@@ -103,16 +103,6 @@ impl Head {
         }
     }
 
-    /// Whether it is an `EventSource` that asks, which gives up for good on any status but 200.
-    pub(crate) fn wants_events(&self) -> bool {
-        let accepted = self.headers.get_all(header::ACCEPT).iter();
-        accepted
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(|range| range.split(';').next())
-            .any(|media| media.trim().eq_ignore_ascii_case("text/event-stream"))
-    }
-
     /// The token that the request presents. The header counts before the cookie: who sets it
     /// means it. `Err` for a header that holds something else, which must not pass for no token.
     pub(crate) fn token(&self, cookie: &str) -> Result<Option<&str>, Rejection> {

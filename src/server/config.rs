@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use axum::http::Request;
 
+use crate::transport::retry::within;
+
 #[derive(Clone, Debug)]
 pub(super) struct Config {
     pub(super) max_connections: usize,
@@ -67,10 +69,4 @@ impl Config {
     pub(super) fn retry(&self) -> Duration {
         within(&self.drain_retry)
     }
-}
-
-/// A time within a window, in whole milliseconds.
-pub(super) fn within(window: &RangeInclusive<Duration>) -> Duration {
-    let millis = |time: &Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    Duration::from_millis(fastrand::u64(millis(window.start())..=millis(window.end())))
 }

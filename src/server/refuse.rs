@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 
 use super::connection::Connection;
+use crate::transport::retry::wants_events;
 
 /// Tells the client of a refused connection to come back later, and ends the connection.
 pub(super) fn response<B>(connection: &Connection, request: &Request<B>) -> Response<Body> {
@@ -37,32 +38,4 @@ pub(super) fn later(request: &HeaderMap, retry: Duration, why: &'static str) -> 
     let seconds = retry.as_millis().div_ceil(1000) as u64;
     headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
-}
-
-fn wants_events(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(header::ACCEPT).iter();
-    accepted
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|range| range.split(';').next())
-        .any(|media| media.trim().eq_ignore_ascii_case("text/event-stream"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn accept(values: &[&'static str]) -> HeaderMap {
-        let values = values.iter().map(|value| HeaderValue::from_static(value));
-        values.map(|value| (header::ACCEPT, value)).collect()
-    }
-
-    #[test]
-    fn an_event_source_is_recognised_by_what_it_accepts() {
-        assert!(wants_events(&accept(&["text/event-stream"])));
-        assert!(wants_events(&accept(&["text/html", "Text/Event-Stream;q=0.5, */*"])));
-        assert!(!wants_events(&accept(&["*/*"])));
-        assert!(!wants_events(&accept(&["text/event-streams"])));
-        assert!(!wants_events(&accept(&[])));
-    }
 }

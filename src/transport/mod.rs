@@ -18,6 +18,8 @@ mod local;
 mod outbox;
 #[cfg(feature = "sse")]
 pub(crate) mod queue;
+#[cfg(any(feature = "server", feature = "endpoint"))]
+pub(crate) mod retry;
 #[cfg(any(feature = "ws", feature = "server"))]
 pub(crate) mod scratch;
 #[cfg(any(feature = "ws", feature = "server"))]

@@ -15,10 +15,11 @@ use tokio::sync::oneshot;
 use tower_http::services::ServeDir;
 
 use super::Inbox;
+use crate::server::refuse;
 use crate::server::request::{Content, Exchange, Request};
 use crate::server::upload::Upload;
-use crate::server::{config, refuse};
 use crate::sse::LastEventId;
+use crate::transport::retry::within;
 use crate::ws::{UpgradeError, WebSocketUpgrade};
 
 impl Inbox {
@@ -80,7 +81,7 @@ impl Inbox {
             exchange,
         };
         if let Err(request) = self.put(Box::new(request)) {
-            let retry = config::within(&self.retry);
+            let retry = within(&self.retry);
             return refuse::later(&request.headers, retry, "too busy, try again later\n");
         }
         wait_for(answer, deadline, upload.as_deref()).await
