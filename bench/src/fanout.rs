@@ -27,6 +27,11 @@ pub struct Fanout {
     pub publish: Target,
     /// How many subscribers.
     pub subscribers: usize,
+    /// How many channels they are spread over, and the publications with them, one after the other.
+    /// With more than one, a `{}` in the path of the subscribers stands for the channel's number.
+    pub channels: usize,
+    /// What comes over a subscriber's WebSocket are frames of a hub.
+    pub frames: bool,
     /// Payload bytes of a publication.
     pub size: usize,
     /// When to publish.
@@ -37,7 +42,7 @@ pub struct Fanout {
     pub server: Option<u32>,
 }
 
-/// When to publish.
+/// When to publish, on each channel.
 #[derive(Clone, Copy, Debug)]
 pub enum Pace {
     /// So many back to back, and the next when all subscribers have all of them.
@@ -93,6 +98,7 @@ struct State {
     publisher: Publisher,
     filler: Vec<u8>,
     published: Published,
+    channels: u32,
     clock: Clock,
     /// Subscribers that lack a publication.
     behind: usize,
@@ -128,38 +134,62 @@ struct Subscriber {
 
 enum Reader {
     WebSocket(ws::Reader),
+    /// With what there is of the current frame.
+    Frames(ws::Reader, Vec<u8>),
     Sse(sse::Reader),
 }
 
 impl Channel {
     pub(crate) fn open(fanout: &Fanout, clock: Clock) -> io::Result<Self> {
+        let mut idle = Meter::new(clock, fanout.timing, None);
+        Channel::open_behind(fanout, clock, 0, &mut idle)
+    }
+
+    /// The same, after so many publications that each subscriber is to get.
+    pub(crate) fn open_behind(
+        fanout: &Fanout,
+        clock: Clock,
+        published: usize,
+        meter: &mut Meter,
+    ) -> io::Result<Self> {
+        let times = vec![clock.now(); REMEMBERED];
         let mut connections = Connections::new()?;
-        connections.open(&fanout.subscribe, fanout.subscribers)?;
+        connections.open_over(&fanout.subscribe, fanout.channels, fanout.subscribers)?;
         connections.open(&fanout.publish, 1)?;
         let subscribers = connections.opened.iter().take(fanout.subscribers).map(|opened| {
             let reader = match fanout.subscribe.protocol {
                 Protocol::Sse => Reader::Sse(sse::Reader::new(opened.chunked)),
+                _ if fanout.frames => Reader::Frames(ws::Reader::default(), Vec::new()),
                 _ => Reader::WebSocket(ws::Reader::default()),
             };
-            Subscriber { reader, pongs: Outgoing::default(), number: [0; NUMBER], next: None }
+            let next = (published > 0).then_some(0);
+            Subscriber { reader, pongs: Outgoing::default(), number: [0; NUMBER], next }
         });
         let state = State {
             subscribers: subscribers.collect(),
             publisher: Publisher::default(),
             filler: vec![b'x'; fanout.size.saturating_sub(NUMBER)],
-            published: Published { count: 0, times: vec![0; REMEMBERED] },
+            published: Published { count: published as u32, times },
+            channels: fanout.channels as u32,
             clock,
-            behind: 0,
+            behind: if published > 0 { fanout.subscribers } else { 0 },
             progress: clock.now(),
         };
         let mut channel = Channel { connections, state, buffer: vec![0; READ] };
-        let mut idle = Meter::new(clock, fanout.timing, None);
         for index in 0..channel.connections.sockets.len() {
             let early = std::mem::take(&mut channel.connections.opened[index].early);
-            channel.state.receive(index, &early, &mut idle)?;
-            channel.on_event(index, EventFlags::IN, &mut idle)?;
+            channel.state.receive(index, &early, meter)?;
+            channel.on_event(index, EventFlags::IN, meter)?;
         }
         Ok(channel)
+    }
+
+    /// Goes on until every subscriber has all that was published.
+    pub(crate) fn catch_up(&mut self, meter: &mut Meter) -> io::Result<()> {
+        while self.state.behind > 0 {
+            self.turn(Duration::from_millis(5), meter)?;
+        }
+        Ok(())
     }
 
     /// Publishes one by one until every subscriber has received something, and all that was
@@ -204,8 +234,9 @@ impl Channel {
 }
 
 impl State {
+    /// Publishes so many on each channel.
     fn publish(&mut self, count: usize, intended: u64) {
-        for _ in 0..count {
+        for _ in 0..count * self.channels as usize {
             let number = self.published.count;
             *self.published.time(number) = intended;
             let mut payload = format!("{number:0NUMBER$x}").into_bytes();
@@ -235,7 +266,8 @@ impl State {
 
     fn receive(&mut self, index: usize, bytes: &[u8], meter: &mut Meter) -> io::Result<()> {
         let now = self.clock.now();
-        let State { subscribers, publisher, filler, published, behind, progress, .. } = self;
+        let State { subscribers, publisher, filler, published, channels, behind, progress, .. } =
+            self;
         let Some(subscriber) = subscribers.get_mut(index) else {
             let outgoing = &mut publisher.outgoing.bytes;
             return publisher.reader.feed(bytes, |item| {
@@ -246,16 +278,17 @@ impl State {
             });
         };
         let Subscriber { reader, pongs, number, next } = subscriber;
-        let on_item = |item: Item<'_>| match item {
+        let mut on_item = |item: Item<'_>| match item {
             Item::Payload { offset, bytes } => check(offset, bytes, number, filler),
             Item::End { len } => {
                 let got = parse(number, len, filler.len())?;
-                if next.is_some_and(|next| next != got) || got >= published.count {
+                let wrong = next.is_some_and(|next| next != got);
+                if wrong || got >= published.count || got % *channels != index as u32 % *channels {
                     let message = format!("publication {got} instead of {next:?}");
                     return Err(io::Error::other(message));
                 }
-                *next = Some(got + 1);
-                *behind -= usize::from(got + 1 == published.count);
+                *next = Some(got + *channels);
+                *behind -= usize::from(got + *channels >= published.count);
                 *progress = now;
                 meter.record(now.saturating_sub(*published.time(got)), 1);
                 Ok(())
@@ -268,8 +301,33 @@ impl State {
         match reader {
             Reader::WebSocket(reader) => reader.feed(bytes, on_item),
             Reader::Sse(reader) => reader.feed(bytes, on_item),
+            Reader::Frames(reader, frame) => reader.feed(bytes, |item| match item {
+                Item::Payload { bytes, .. } => {
+                    frame.extend_from_slice(bytes);
+                    Ok(())
+                }
+                Item::End { .. } => {
+                    if let Some(data) = publication(frame) {
+                        on_item(Item::Payload { offset: 0, bytes: data })?;
+                        on_item(Item::End { len: data.len() })?;
+                    }
+                    frame.clear();
+                    Ok(())
+                }
+                ping => on_item(ping),
+            }),
         }
     }
+}
+
+/// What was published, if that is what a frame of a hub tells. Publications have nothing in them
+/// that JSON would write otherwise.
+fn publication(frame: &[u8]) -> Option<&[u8]> {
+    const PUB: &[u8] = br#"{"type":"pub","#;
+    const DATA: &[u8] = br#""data":""#;
+    let frame = frame.strip_prefix(PUB)?;
+    let data = &frame[memchr::memmem::find(frame, DATA)? + DATA.len()..];
+    Some(&data[..memchr::memchr(b'"', data)?])
 }
 
 /// Takes the number out of a piece of a publication, and compares the rest.

@@ -15,8 +15,10 @@ use crate::report::{Clock, Meter, Timing};
 pub struct Idle {
     /// Where to: a WebSocket echo or an event stream.
     pub target: Target,
-    /// Where to publish what event streams receive.
+    /// Where to publish what subscribers receive.
     pub publish: Target,
+    /// The connections are WebSockets of a hub, and not an echo.
+    pub frames: bool,
     /// How many connections.
     pub connections: usize,
     /// A message of so many bytes goes over each connection before they fall idle: an echo over
@@ -50,7 +52,8 @@ impl Idle {
         let before = resident(self.server)?;
         let began = Instant::now();
         let mut held = match self.target.protocol {
-            Protocol::Sse => Held::Streams(Channel::open(&self.channel(timing), clock)?),
+            Protocol::Sse => Held::Subscribers(Channel::open(&self.channel(timing), clock)?),
+            _ if self.frames => Held::Subscribers(Channel::open(&self.channel(timing), clock)?),
             _ => Held::WebSockets(Echoes::open(&self.echo(timing), clock)?),
         };
         let opening = began.elapsed();
@@ -86,6 +89,8 @@ impl Idle {
             subscribe: self.target.clone(),
             publish: self.publish.clone(),
             subscribers: self.connections,
+            channels: 1,
+            frames: self.frames,
             size: self.message.unwrap_or(0),
             pace: Pace::Burst(1),
             timing,
@@ -96,7 +101,7 @@ impl Idle {
 
 enum Held {
     WebSockets(Echoes),
-    Streams(Channel),
+    Subscribers(Channel),
 }
 
 impl Held {
@@ -110,14 +115,14 @@ impl Held {
                 }
                 Ok(())
             }
-            Held::Streams(channel) => channel.reach_all(meter),
+            Held::Subscribers(channel) => channel.reach_all(meter),
         }
     }
 
     fn turn(&mut self, meter: &mut Meter) -> io::Result<()> {
         match self {
             Held::WebSockets(echoes) => echoes.turn(Duration::from_millis(50), meter, false),
-            Held::Streams(channel) => channel.turn(Duration::from_millis(50), meter),
+            Held::Subscribers(channel) => channel.turn(Duration::from_millis(50), meter),
         }
     }
 }

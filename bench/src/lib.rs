@@ -11,6 +11,7 @@ pub mod idle;
 pub mod net;
 pub mod process;
 pub mod report;
+pub mod resume;
 pub mod sse;
 pub mod suite;
 pub mod table;

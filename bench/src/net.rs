@@ -51,6 +51,11 @@ impl Target {
         Target { address, path: path.to_owned(), protocol }
     }
 
+    /// The same with a number in the place of a `{}` in the path.
+    pub fn numbered(&self, number: usize) -> Self {
+        Target { path: self.path.replace("{}", &number.to_string()), ..self.clone() }
+    }
+
     /// The request that opens the stream; a plain TCP target has the echo of one.
     pub fn request(&self) -> Vec<u8> {
         let fields = match self.protocol {
@@ -245,9 +250,14 @@ impl Connections {
     /// Opens `count` more. Edges that those opened earlier show meanwhile are lost: read every
     /// socket once before waiting.
     pub fn open(&mut self, target: &Target, count: usize) -> io::Result<()> {
-        let request = match target.protocol {
+        self.open_over(target, count, count)
+    }
+
+    /// The same for so many numbers in turn in the place of a `{}` in the path.
+    pub fn open_over(&mut self, target: &Target, numbers: usize, count: usize) -> io::Result<()> {
+        let request = |index: usize| match target.protocol {
             Protocol::Tcp => Vec::new(),
-            _ => target.request(),
+            _ => target.numbered(index % numbers).request(),
         };
         let first = self.sockets.len();
         let mut buffer = vec![0; READ];
@@ -267,7 +277,7 @@ impl Connections {
                 let Some(index) = token.checked_sub(first) else { continue };
                 let Some(handshake) = &mut pending[index] else { continue };
                 let opened = handshake
-                    .advance(flags, &request, &mut buffer)
+                    .advance(flags, &request(index), &mut buffer)
                     .map_err(|error| about(token, error))?;
                 if let Some(opened) = opened {
                     let handshake = pending[index].take().expect("it was just there");

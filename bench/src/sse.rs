@@ -6,6 +6,8 @@ use std::io;
 use crate::report::Item;
 
 const DATA: &[u8] = b"data: ";
+/// How the events begin that are no publications of a hub.
+const CONTROL: &[u8] = b"event: lithe.";
 
 /// Takes a response body apart, however it is split, without copying payloads.
 #[derive(Debug)]
@@ -95,14 +97,16 @@ struct Lines {
     line: Line,
     /// Payload bytes of the current event; `None` before its `data` line.
     data: Option<usize>,
+    /// The current event is no publication.
+    control: bool,
 }
 
 #[derive(Debug, Default)]
 enum Line {
-    /// Within the first bytes, of which so many agree with `data: `.
     #[default]
     Start,
-    Prefix(usize),
+    /// Within the first bytes, of which so many agree with one of the two prefixes.
+    Prefix(&'static [u8], usize),
     Data,
     Other,
 }
@@ -117,21 +121,28 @@ impl Lines {
             match self.line {
                 Line::Start if bytes[0] == b'\n' => {
                     bytes = &bytes[1..];
+                    self.control = false;
                     if let Some(len) = self.data.take() {
                         on_item(Item::End { len })?;
                     }
                 }
-                Line::Start => self.line = Line::Prefix(0),
-                Line::Prefix(have) => {
-                    let here = (DATA.len() - have).min(bytes.len());
-                    if bytes[..here] != DATA[have..have + here] {
+                Line::Start => {
+                    self.line = match bytes[0] {
+                        b'd' if !self.control => Line::Prefix(DATA, 0),
+                        b'e' => Line::Prefix(CONTROL, 0),
+                        _ => Line::Other,
+                    };
+                }
+                Line::Prefix(prefix, have) => {
+                    let here = (prefix.len() - have).min(bytes.len());
+                    if bytes[..here] != prefix[have..have + here] {
                         self.line = Line::Other;
                         continue;
                     }
                     bytes = &bytes[here..];
-                    self.line = Line::Prefix(have + here);
-                    if have + here == DATA.len() {
-                        self.begin_data()?;
+                    self.line = Line::Prefix(prefix, have + here);
+                    if have + here == prefix.len() {
+                        self.end_prefix(prefix)?;
                     }
                 }
                 Line::Data | Line::Other => {
@@ -152,7 +163,12 @@ impl Lines {
         Ok(())
     }
 
-    fn begin_data(&mut self) -> io::Result<()> {
+    fn end_prefix(&mut self, prefix: &[u8]) -> io::Result<()> {
+        if prefix == CONTROL {
+            self.control = true;
+            self.line = Line::Other;
+            return Ok(());
+        }
         self.line = Line::Data;
         match self.data.replace(0) {
             None => Ok(()),
@@ -188,7 +204,8 @@ mod tests {
         seen
     }
 
-    const STREAM: &str = ":ok\n\nretry: 1000\n\ndata: one\n\nid: 7\ndata: two words\n\ndata: \n\n";
+    const STREAM: &str = "retry: 1000\n\nevent: lithe.sub\ndata: {}\n\ndata: one\n\n\
+        id: 7\ndata: two words\n\nevent: lit\ndata: \n\n";
     const EVENTS: [&str; 3] = ["one", "two words", ""];
 
     #[test]

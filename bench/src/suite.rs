@@ -12,6 +12,7 @@ use crate::idle::Idle;
 use crate::net::{Protocol, Target};
 use crate::process::Server;
 use crate::report::{Report, Timing};
+use crate::resume::Resume;
 
 /// Subscribers of a fan-out, and bytes of a publication.
 const SUBSCRIBERS: usize = 1000;
@@ -23,6 +24,13 @@ const IDLE: usize = 10_000;
 const IDLE_MESSAGE: usize = 64 * 1024;
 /// Messages per second where the latency is measured.
 const CALM_RATE: f64 = 5000.0;
+/// Publications per second where the latency of a hub is.
+const CALM_PUBLICATIONS: f64 = 10.0;
+/// Channels of a hub with one subscriber each.
+const CHANNELS: usize = 10_000;
+/// Clients that come back to a hub, and how much each has missed.
+const RESUMED: usize = 2000;
+const MISSED: usize = 100;
 
 /// A server under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +100,27 @@ pub enum Row {
         /// Publications back to back.
         burst: usize,
     },
+    /// The same through a hub, beside a list of senders.
+    Hub {
+        /// Subscribers.
+        subscribers: usize,
+        /// Publications back to back.
+        burst: usize,
+    },
+    /// The latency of a hub at a rate that leaves the server idle most of the time.
+    HubLatency {
+        /// Subscribers.
+        subscribers: usize,
+    },
+    /// Channels of a hub with one subscriber each.
+    HubChannels,
+    /// Clients that come back to a hub all at once.
+    HubResume,
+    /// Memory of idle subscribers of a hub.
+    HubIdle {
+        /// After one publication.
+        used: bool,
+    },
     /// Handshakes.
     Accept {
         /// Event streams rather than WebSockets.
@@ -122,6 +151,13 @@ pub fn rows() -> Vec<Row> {
     rows.push(Row::Boundary { connections: MANY, size: 64, pipeline: 1 });
     rows.push(Row::Latency);
     rows.extend([1, 16, 64, 256].map(|burst| Row::Fanout { burst }));
+    for subscribers in [SUBSCRIBERS, MANY] {
+        rows.extend([1, 16].map(|burst| Row::Hub { subscribers, burst }));
+    }
+    rows.push(Row::HubChannels);
+    rows.push(Row::HubResume);
+    rows.extend([SUBSCRIBERS, MANY].map(|subscribers| Row::HubLatency { subscribers }));
+    rows.extend([false, true].map(|used| Row::HubIdle { used }));
     rows.extend([false, true].map(|sse| Row::Accept { sse }));
     for sse in [false, true] {
         rows.extend([false, true].map(|used| Row::Idle { sse, used }));
@@ -169,6 +205,18 @@ impl Row {
             Row::Fanout { burst } => {
                 format!("fan-out to {SUBSCRIBERS}, {PUBLICATION} B, burst {burst}")
             }
+            Row::Hub { subscribers, burst } => {
+                format!("hub, fan-out to {subscribers}, {PUBLICATION} B, burst {burst}")
+            }
+            Row::HubLatency { subscribers } => {
+                format!("hub, fan-out to {subscribers}, {CALM_PUBLICATIONS} publications/s")
+            }
+            Row::HubChannels => format!("hub, {CHANNELS} channels with one subscriber each"),
+            Row::HubResume => format!("hub, {RESUMED} clients come back, each missed {MISSED}"),
+            Row::HubIdle { used: false } => format!("hub, {IDLE} idle subscribers, fresh"),
+            Row::HubIdle { used: true } => {
+                format!("hub, {IDLE} idle subscribers, after one publication of 64 KiB")
+            }
             Row::Accept { sse: false } => "accept WebSocket".to_owned(),
             Row::Accept { sse: true } => "accept SSE".to_owned(),
             Row::Idle { sse, used } => {
@@ -186,7 +234,9 @@ impl Row {
                 connections == 50 && (size != 1024 || pipeline == 16)
             }
             Row::Boundary { connections, .. } => connections == 50,
-            Row::Latency | Row::Fanout { .. } | Row::Idle { .. } => true,
+            Row::Latency | Row::Fanout { .. } | Row::Idle { .. } | Row::HubIdle { .. } => true,
+            Row::Hub { subscribers, .. } => subscribers == SUBSCRIBERS,
+            Row::HubLatency { .. } | Row::HubChannels | Row::HubResume => false,
             Row::Accept { .. } => false,
         }
     }
@@ -215,21 +265,45 @@ impl Row {
                 [Tcp, Lithe, Axum].map(|program| run(program, load)).into()
             }
             Row::Fanout { burst } => {
-                let limit = Load::Echo { connections: 50, size: 64, pipeline: 1, rate: None };
-                let [sockets, streams] = [false, true].map(|sse| Load::Fanout { burst, sse });
+                let [sockets, streams] = [Via::Sockets, Via::Streams]
+                    .map(|via| fanout(via, SUBSCRIBERS, Pace::Burst(burst)));
                 vec![
-                    run(Tcp, limit),
+                    run(Tcp, LIMIT),
                     run(Lithe, sockets),
                     run(Axum, sockets),
                     run(Lithe, streams),
                     run(Axum, streams),
                 ]
             }
+            Row::Hub { subscribers, burst } => {
+                let load = |via| run(Lithe, fanout(via, subscribers, Pace::Burst(burst)));
+                let hub = [Via::Streams, Via::HubStreams, Via::HubSockets].map(load);
+                [run(Tcp, LIMIT)].into_iter().chain(hub).collect()
+            }
+            Row::HubLatency { subscribers } => {
+                let load = |via| fanout(via, subscribers, Pace::Rate(CALM_PUBLICATIONS));
+                [Via::HubStreams, Via::HubSockets].map(|via| run(Lithe, load(via))).into()
+            }
+            Row::HubChannels => {
+                let pace = Pace::Burst(1);
+                let load = |via| {
+                    let (subscribers, channels) = (CHANNELS, CHANNELS);
+                    run(Lithe, Load::Fanout { via, subscribers, channels, pace })
+                };
+                let hub = [Via::HubStreams, Via::HubSockets].map(load);
+                [run(Tcp, LIMIT)].into_iter().chain(hub).collect()
+            }
+            Row::HubResume => vec![run(Tcp, LIMIT), run(Lithe, Load::Resume)],
+            Row::HubIdle { used } => {
+                let load = |via| run(Lithe, Load::Idle { via, used });
+                [Via::HubStreams, Via::HubSockets].map(load).into()
+            }
             Row::Accept { sse } => {
                 [Tcp, Lithe, Axum].map(|program| run(program, Load::Accept { sse })).into()
             }
             Row::Idle { sse, used } => {
-                [Lithe, Axum].map(|program| run(program, Load::Idle { sse, used })).into()
+                let via = if sse { Via::Streams } else { Via::Sockets };
+                [Lithe, Axum].map(|program| run(program, Load::Idle { via, used })).into()
             }
         }
     }
@@ -249,9 +323,48 @@ pub struct Run {
 #[derive(Clone, Copy, Debug)]
 enum Load {
     Echo { connections: usize, size: usize, pipeline: usize, rate: Option<f64> },
-    Fanout { burst: usize, sse: bool },
+    Fanout { via: Via, subscribers: usize, channels: usize, pace: Pace },
+    Resume,
     Accept { sse: bool },
-    Idle { sse: bool, used: bool },
+    Idle { via: Via, used: bool },
+}
+
+/// What a fan-out is held against: the bare TCP echo's figure.
+const LIMIT: Load = Load::Echo { connections: 50, size: 64, pipeline: 1, rate: None };
+
+fn fanout(via: Via, subscribers: usize, pace: Pace) -> Load {
+    Load::Fanout { via, subscribers, channels: 1, pace }
+}
+
+/// What connects subscribers to what is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Via {
+    /// A list of senders.
+    Sockets,
+    Streams,
+    /// A hub.
+    HubSockets,
+    HubStreams,
+}
+
+impl Via {
+    fn subscribe(self, address: SocketAddrV4) -> Target {
+        let (protocol, path) = match self {
+            Via::Sockets => (Protocol::WebSocket, "/sub"),
+            Via::Streams => (Protocol::Sse, "/sse"),
+            Via::HubSockets => (Protocol::WebSocket, "/hub/ws?channel=bench.{}"),
+            Via::HubStreams => (Protocol::Sse, "/hub/sse?channel=bench.{}"),
+        };
+        Target::new(address, protocol, path)
+    }
+
+    fn publish(self, address: SocketAddrV4, channels: usize) -> Target {
+        let path = match self {
+            Via::Sockets | Via::Streams => "/pub".to_owned(),
+            Via::HubSockets | Via::HubStreams => format!("/hub-pub/{channels}"),
+        };
+        Target::new(address, Protocol::WebSocket, &path)
+    }
 }
 
 impl Run {
@@ -273,15 +386,14 @@ impl Load {
         pid: u32,
         timing: Timing,
     ) -> io::Result<Sample> {
-        let stream = |sse, path| match (program, sse) {
-            (Program::Tcp, _) => Target::new(address, Protocol::Tcp, path),
+        let stream = |sse| match (program, sse) {
+            (Program::Tcp, _) => Target::new(address, Protocol::Tcp, "/"),
             (_, true) => Target::new(address, Protocol::Sse, "/sse"),
-            (_, false) => Target::new(address, Protocol::WebSocket, path),
+            (_, false) => Target::new(address, Protocol::WebSocket, "/"),
         };
-        let publish = Target::new(address, Protocol::WebSocket, "/pub");
         match self {
             Load::Echo { connections, size, pipeline, rate } => Echo {
-                target: stream(false, "/"),
+                target: stream(false),
                 connections,
                 size,
                 pipeline,
@@ -293,26 +405,38 @@ impl Load {
             }
             .run()
             .map(Sample::from),
-            Load::Fanout { burst, sse } => Fanout {
-                subscribe: stream(sse, "/sub"),
-                publish,
-                subscribers: SUBSCRIBERS,
+            Load::Fanout { via, subscribers, channels, pace } => Fanout {
+                subscribe: via.subscribe(address),
+                publish: via.publish(address, channels),
+                subscribers,
+                channels,
+                frames: via == Via::HubSockets,
                 size: PUBLICATION,
-                pace: Pace::Burst(burst),
+                pace,
                 timing,
                 server: Some(pid),
             }
             .run()
             .map(Sample::from),
+            Load::Resume => {
+                Resume { address, clients: RESUMED, missed: MISSED, size: PUBLICATION, server: pid }
+                    .run()
+                    .map(Sample::from)
+            }
             Load::Accept { sse } => {
-                let target = stream(sse, "/");
+                let target = stream(sse);
                 Accept { target, concurrency: 50, timing, server: Some(pid) }
                     .run()
                     .map(Sample::from)
             }
-            Load::Idle { sse, used } => Idle {
-                target: stream(sse, "/"),
-                publish,
+            Load::Idle { via, used } => Idle {
+                target: match via {
+                    // An echo, which gives each its message.
+                    Via::Sockets => stream(false),
+                    _ => via.subscribe(address),
+                },
+                publish: via.publish(address, 1),
+                frames: via == Via::HubSockets,
                 connections: IDLE,
                 message: used.then_some(IDLE_MESSAGE),
                 settle: Duration::from_secs(1),

@@ -1,14 +1,16 @@
 //! The services that are measured: `/` echoes, `/pub` publishes to the WebSockets at `/sub` and
-//! the event streams at `/sse`.
+//! the event streams at `/sse`, `/hub-pub/{channels}` on so many channels of the hub at `/hub`.
 
 use std::error::Error;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{any, get};
 use clap::Parser;
+use lithe::endpoint::Endpoint;
+use lithe::hub::{ChannelName, Hub};
 use lithe::server::Server;
 use lithe::sse::{self, Event, Sse};
 use lithe::ws::{self, Message, Prepared, WebSocketUpgrade};
@@ -70,6 +72,37 @@ async fn stream(State(subscribers): Shared) -> Sse {
     stream
 }
 
+fn channel(number: usize) -> ChannelName {
+    format!("bench.{number}").parse().expect("a number is a segment")
+}
+
+/// Publishes on the channels in turn.
+async fn publish_on_hub(
+    upgrade: WebSocketUpgrade,
+    State(hub): State<Hub>,
+    Path(channels): Path<usize>,
+) -> Response {
+    upgrade.on_upgrade(async move |mut socket| {
+        let mut channels = (0..channels).map(channel).collect::<Vec<_>>().into_iter().cycle();
+        while let (Some(message), Some(channel)) = (socket.recv().await, channels.next()) {
+            if hub.publish(&channel, message.into_bytes()).await.is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// Publishes so many numbered publications of that size, and says where they begin.
+async fn miss(State(hub): State<Hub>, Path((count, size)): Path<(usize, usize)>) -> String {
+    let channel = channel(0);
+    let publish = async |data| hub.publish(&channel, data).await.expect("published").position;
+    let before = publish("to begin with".to_owned()).await;
+    for number in 0..count {
+        publish(format!("{number:08x}{}", "x".repeat(size.saturating_sub(8)))).await;
+    }
+    before.to_string()
+}
+
 /// Serves on a free port of 127.0.0.1, whose address is printed.
 #[derive(Parser)]
 struct Options {
@@ -81,12 +114,19 @@ struct Options {
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
     lithe_bench::net::raise_descriptor_limit();
+    let hub = Hub::new();
+    let hub_routes = Router::new()
+        .route("/hub-pub/{channels}", any(publish_on_hub))
+        .route("/hub-missed/{count}/{size}", get(miss))
+        .with_state(hub.clone())
+        .nest("/hub", Endpoint::builder(hub).build().router());
     let router = Router::new()
         .route("/", any(echo))
         .route("/pub", any(publish))
         .route("/sub", any(subscribe))
         .route("/sse", get(stream))
-        .with_state(Arc::new(Subscribers::default()));
+        .with_state(Arc::new(Subscribers::default()))
+        .merge(hub_routes);
     let server = Server::builder()
         .bind("127.0.0.1:0")
         .router(router)

@@ -55,9 +55,15 @@ enum Load {
         /// Subscribers are event streams rather than WebSockets.
         #[arg(long)]
         sse: bool,
-        /// The subscribers' path; /sub or /sse unless told.
+        /// What comes over the WebSockets are frames of a hub.
+        #[arg(long)]
+        frames: bool,
+        /// The subscribers' path; /sub or /sse unless told. A {} in it is the channel's number.
         #[arg(long)]
         path: Option<String>,
+        /// How many channels the subscribers and publications are spread over.
+        #[arg(long, default_value_t = 1, value_parser = positive)]
+        channels: usize,
         #[arg(long, default_value = "/pub")]
         publish: String,
         #[arg(long, default_value_t = 1000, value_parser = positive)]
@@ -166,11 +172,24 @@ fn main() -> io::Result<()> {
             };
             println!("{}", echo.run()?);
         }
-        Load::Fanout { common, sse, path, publish, connections, size, burst, rate } => {
+        Load::Fanout {
+            common,
+            sse,
+            frames,
+            path,
+            publish,
+            connections,
+            channels,
+            size,
+            burst,
+            rate,
+        } => {
             let fanout = Fanout {
                 subscribe: common.stream(sse, path.as_deref(), "/sub"),
                 publish: Target::new(common.address, Protocol::WebSocket, &publish),
                 subscribers: connections,
+                channels,
+                frames,
                 size,
                 pace: rate.map_or(Pace::Burst(burst), Pace::Rate),
                 timing: common.timing(),
@@ -182,6 +201,7 @@ fn main() -> io::Result<()> {
             let idle = Idle {
                 target: common.stream(sse, path.as_deref(), "/"),
                 publish: Target::new(common.address, Protocol::WebSocket, &publish),
+                frames: false,
                 connections,
                 message,
                 settle: common.timing().measure,
