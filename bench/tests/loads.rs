@@ -12,6 +12,7 @@ use lithe_bench::idle::Idle;
 use lithe_bench::net::{Protocol, Target};
 use lithe_bench::process::Server;
 use lithe_bench::report::Timing;
+use lithe_bench::resume::Resume;
 
 const LITHE: &str = env!("CARGO_BIN_EXE_lithe-bench-server");
 const AXUM: &str = env!("CARGO_BIN_EXE_axum-baseline");
@@ -70,6 +71,8 @@ fn publications_reach_all_subscribers() {
                     subscribe: Target::new(server.address, protocol, path),
                     publish: Target::new(server.address, Protocol::WebSocket, "/pub"),
                     subscribers: 20,
+                    channels: 1,
+                    frames: false,
                     size: 128,
                     pace,
                     timing: TIMING,
@@ -82,12 +85,47 @@ fn publications_reach_all_subscribers() {
 }
 
 #[test]
+fn publications_reach_the_subscribers_of_a_hub() {
+    let server = Server::start(LITHE).unwrap();
+    for channels in [1, 5] {
+        for pace in [Pace::Burst(1), Pace::Burst(16), Pace::Rate(100.0)] {
+            let fanout = Fanout {
+                subscribe: Target::new(server.address, Protocol::Sse, "/hub/sse?channel=bench.{}"),
+                publish: Target::new(
+                    server.address,
+                    Protocol::WebSocket,
+                    &format!("/hub-pub/{channels}"),
+                ),
+                subscribers: 20,
+                channels,
+                frames: false,
+                size: 128,
+                pace,
+                timing: TIMING,
+                server: None,
+            };
+            assert!(fanout.run().unwrap().messages > 0, "{pace:?} on {channels} channels");
+        }
+    }
+}
+
+#[test]
+fn those_who_come_back_get_all_that_they_have_missed() {
+    let server = Server::start(LITHE).unwrap();
+    let (clients, missed) = (50, 20);
+    let resume =
+        Resume { address: server.address, clients, missed, size: 128, server: server.pid() };
+    assert_eq!(resume.run().unwrap().messages, (clients * missed) as u64);
+}
+
+#[test]
 fn idle_connections_cost_less_than_axums() {
     let cost = |program, protocol, path| {
         let server = Server::start(program).unwrap();
         let idle = Idle {
             target: Target::new(server.address, protocol, path),
             publish: Target::new(server.address, Protocol::WebSocket, "/pub"),
+            frames: false,
             connections: 200,
             message: Some(65_536),
             settle: Duration::ZERO,
