@@ -6,7 +6,7 @@ use super::{Endpoint, Shared};
 use crate::access::{Authorizer, Public};
 use crate::hub::{Hub, MAX_INTERESTS};
 use crate::transport::retry::within;
-use crate::ws::Origins;
+use crate::ws::{self, Origins};
 
 /// The settings of an [`Endpoint`].
 ///
@@ -40,6 +40,9 @@ pub(crate) struct Config {
     pub(crate) retry: RangeInclusive<Duration>,
     pub(crate) drain_window: Duration,
     pub(crate) max_frame: usize,
+    pub(crate) ws: Arc<ws::Config>,
+    pub(crate) max_request: usize,
+    pub(crate) max_requests_per_second: Option<u32>,
     pub(crate) max_poll_timeout: Duration,
     pub(crate) expiry_warning: Duration,
     pub(crate) expiry_grace: Duration,
@@ -70,6 +73,9 @@ impl Builder {
             retry: Duration::from_secs(1)..=Duration::from_secs(3),
             drain_window: Duration::from_secs(20),
             max_frame: 64 * 1024,
+            ws: Arc::new(ws::Config::default().max_message_size(1 << 20).max_frame_size(1 << 20)),
+            max_request: 64 * 1024,
+            max_requests_per_second: None,
             max_poll_timeout: Duration::from_secs(60),
             expiry_warning: Duration::from_secs(30),
             expiry_grace: Duration::from_secs(25),
@@ -140,6 +146,29 @@ impl Builder {
         self
     }
 
+    /// The settings of WebSockets, all but their [`origins`](Self::origins), and the size of their
+    /// send queue, which is [`max_in_flight`](Self::max_in_flight). Those of a
+    /// [server](crate::server::Builder::ws) do not count. The default ones, with messages of at
+    /// most 1 MiB, unless set: a larger one closes the connection.
+    pub fn ws(mut self, config: ws::Config) -> Self {
+        self.config.ws = Arc::new(config);
+        self
+    }
+
+    /// How large a client's request on a WebSocket may be, in bytes, and so what it publishes; 64
+    /// KiB unless set. A larger one is answered by an error.
+    pub fn max_request(mut self, bytes: usize) -> Self {
+        self.config.max_request = bytes;
+        self
+    }
+
+    /// How many requests a client may make per second on a WebSocket, on average and in one burst.
+    /// More are answered by an error each. No limit unless set.
+    pub fn max_requests_per_second(mut self, requests: impl Into<Option<u32>>) -> Self {
+        self.config.max_requests_per_second = requests.into();
+        self
+    }
+
     /// How long a poll may wait for something to happen, at most; 60 s unless set.
     pub fn max_poll_timeout(mut self, timeout: Duration) -> Self {
         self.config.max_poll_timeout = timeout;
@@ -155,7 +184,11 @@ impl Builder {
     }
 
     /// Makes the endpoint.
-    pub fn build(self) -> Endpoint {
+    pub fn build(mut self) -> Endpoint {
+        let ws = Arc::unwrap_or_clone(std::mem::take(&mut self.config.ws));
+        // A connection looks after what it queues by itself.
+        let ws = ws.origins(self.config.origins.clone()).send_queue(usize::MAX);
+        self.config.ws = Arc::new(ws);
         Endpoint { shared: Arc::new(Shared::new(self.hub, self.authorizer, self.config)) }
     }
 }

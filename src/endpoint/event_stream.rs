@@ -321,7 +321,7 @@ fn push_change(
 }
 
 /// Whether a channel goes on now that has paused. If one does later, the task is woken then.
-fn is_due(
+pub(super) fn is_due(
     pause: &mut Option<Pin<Box<Sleep>>>,
     subscription: &Subscription,
     cx: &mut Context<'_>,

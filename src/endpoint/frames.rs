@@ -7,7 +7,6 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::Rejection;
 use crate::hub::{Encoding, Gap, PresenceChange, PresenceKind, Publication, Subscribed};
 use crate::sse::push_lines;
 use crate::ws::Prepared;
@@ -78,6 +77,8 @@ pub(crate) enum Frame<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         info: Option<std::borrow::Cow<'a, str>>,
     },
+    /// Where the client stands in all of its channels.
+    Cursor { cursor: String },
     /// The connection ends; come back after so many milliseconds.
     Bye { reason: &'a str, retry: u64 },
 }
@@ -117,9 +118,9 @@ impl<'a> Frame<'a> {
         Frame::Token { expires_in: left.as_secs() }
     }
 
-    pub(crate) fn rejected(rejection: &'a Rejection, channel: Option<&'a str>) -> Self {
-        let message = rejection.message();
-        Frame::Error { id: None, channel, code: rejection.code(), message }
+    pub(crate) fn bye(reason: &'a str, retry: Duration) -> Self {
+        let retry = u64::try_from(retry.as_millis()).unwrap_or(u64::MAX);
+        Frame::Bye { reason, retry }
     }
 
     /// The name of the control event.
@@ -132,6 +133,7 @@ impl<'a> Frame<'a> {
             Frame::Token { .. } => "lithe.token",
             Frame::Session { .. } => "lithe.session",
             Frame::Presence { .. } => "lithe.presence",
+            Frame::Cursor { .. } => "lithe.cursor",
             Frame::Bye { .. } => "lithe.bye",
         }
     }

@@ -59,11 +59,13 @@ mod builder;
 mod event_stream;
 mod frames;
 mod link;
+mod poll;
 mod rejection;
 mod request;
 mod routes;
 mod session;
 mod shared;
+mod socket;
 mod tickets;
 
 use std::sync::Arc;
@@ -76,6 +78,7 @@ pub use frames::Format;
 pub use rejection::{Rejection, RejectionKind};
 pub use request::StreamRequest;
 pub(crate) use shared::Shared;
+pub use socket::{ControlFrame, ControlFrameError};
 
 use crate::hub::Hub;
 use session::Session;
@@ -105,6 +108,8 @@ impl Endpoint {
     /// | route | what it is |
     /// |---|---|
     /// | `GET /sse` | channels as an event stream |
+    /// | `GET /ws` | channels on a WebSocket |
+    /// | `GET /poll`, `POST /poll` | what has come since a cursor, or what comes in a while |
     /// | `POST /session` | tickets, and new tokens for streams that last longer than theirs |
     pub fn router(&self) -> Router {
         routes::router(self)

@@ -6,9 +6,9 @@ mod session;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 
-use super::{Endpoint, StreamRequest, open};
+use super::{Endpoint, StreamRequest, open, poll, socket};
 
 /// How large the body of a request may be.
 const MAX_BODY: usize = 64 * 1024;
@@ -16,6 +16,8 @@ const MAX_BODY: usize = 64 * 1024;
 pub(super) fn router(endpoint: &Endpoint) -> Router {
     Router::new()
         .route("/sse", get(sse))
+        .route("/ws", any(socket::socket))
+        .route("/poll", get(poll::poll).post(poll::poll).head(poll::head))
         .route("/session", post(session::session))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(cors::layer(&endpoint.shared.config.origins))

@@ -12,7 +12,9 @@ use super::link::{End, Link, Word};
 use super::request::{Head, Secret, StreamRequest};
 use super::{Rejection, RejectionKind, Shared};
 use crate::access::{Action, Credentials, Identity};
-use crate::hub::{Interest, MAX_INTERESTS, PresenceChange, Subscription, SubscriptionOptions};
+use crate::hub::{
+    Interest, MAX_INTERESTS, Position, PresenceChange, Subscription, SubscriptionOptions,
+};
 
 /// What becomes of a connection while it lasts.
 #[derive(Debug)]
@@ -41,12 +43,14 @@ pub(crate) struct Session {
     expiry: Option<Box<Expiry>>,
     /// While the authorizer is being asked again.
     review: Option<Pin<Box<dyn Future<Output = Vec<Verdict>> + Send>>>,
+    /// How often it was begun to be asked again.
+    reviews: u32,
 }
 
 /// What an authorizer says of one interest.
-struct Verdict {
-    interest: Interest,
-    subscribe: bool,
+pub(crate) struct Verdict {
+    pub(crate) interest: Interest,
+    pub(crate) subscribe: bool,
     presence: bool,
 }
 
@@ -70,7 +74,14 @@ impl Session {
     }
 
     fn of(link: Arc<Link>) -> Self {
-        Session { link, registered: None, presence: Box::default(), expiry: None, review: None }
+        Session {
+            link,
+            registered: None,
+            presence: Box::default(),
+            expiry: None,
+            review: None,
+            reviews: 0,
+        }
     }
 
     /// Finds out who the client is, and whether there is room for it.
@@ -92,25 +103,53 @@ impl Session {
         self.link.identity()
     }
 
-    /// Whether the client may do something.
-    pub(crate) async fn allows(&self, action: Action, interest: &Interest) -> bool {
-        let Some(shared) = self.link.shared() else { return true };
-        let identity = self.identity();
-        !interest.is_reserved() && shared.authorizer.authorize(&identity, action, interest).await
-    }
-
     /// Splits what the client wants into what it may subscribe to and what not.
     pub(crate) async fn sort(&mut self, wanted: &[Interest]) -> (Vec<Interest>, Vec<Interest>) {
         let Some(shared) = self.link.shared() else { return (wanted.to_vec(), Vec::new()) };
         let verdicts = review(shared.clone(), self.identity(), wanted.to_vec()).await;
+        self.heed(verdicts)
+    }
+
+    /// The same in two steps: asks, which may take its time,
+    pub(crate) fn ask(
+        &self,
+        wanted: Vec<Interest>,
+    ) -> Option<impl Future<Output = Vec<Verdict>> + Send + use<>> {
+        Some(review(self.link.shared()?.clone(), self.identity(), wanted))
+    }
+
+    /// and takes note of the answer, if it is [of today](Self::reviews).
+    pub(crate) fn heed(&mut self, verdicts: Vec<Verdict>) -> (Vec<Interest>, Vec<Interest>) {
         let seen = verdicts.iter().filter(|verdict| verdict.presence);
-        let seen = seen.map(|verdict| verdict.interest.clone());
-        self.presence = self.presence.iter().cloned().chain(seen).collect();
+        let seen = seen.map(|verdict| &verdict.interest);
+        let seen = seen.filter(|interest| !self.presence.contains(interest)).cloned();
+        let seen: Vec<_> = seen.collect();
+        if !seen.is_empty() {
+            self.presence = self.presence.iter().cloned().chain(seen).collect();
+        }
         let (granted, refused): (Vec<_>, Vec<_>) =
             verdicts.into_iter().partition(|verdict| verdict.subscribe);
         let interests =
             |verdicts: Vec<Verdict>| verdicts.into_iter().map(|verdict| verdict.interest).collect();
         (interests(granted), interests(refused))
+    }
+
+    /// How often all answers have become questionable: those to what was asked before may be wrong.
+    pub(crate) fn reviews(&self) -> u32 {
+        self.reviews
+    }
+
+    /// The client listens to that no longer.
+    pub(crate) fn forget(&mut self, interest: &Interest) {
+        if self.presence.contains(interest) {
+            self.presence =
+                self.presence.iter().filter(|seen| *seen != interest).cloned().collect();
+        }
+    }
+
+    /// Whether the client's token has expired, and no new one was presented yet.
+    pub(crate) fn has_expired(&self) -> bool {
+        self.expiry.as_ref().is_some_and(|expiry| expiry.stage == Stage::Expired)
     }
 
     /// The same for a whole request, of which something has to be granted.
@@ -180,7 +219,7 @@ impl Session {
                 && let Poll::Ready(verdicts) = review.as_mut().poll(cx)
             {
                 self.review = None;
-                let refused = self.heed(verdicts, subscription);
+                let refused = self.withdraw(verdicts, subscription);
                 if !refused.is_empty() {
                     return Poll::Ready(Change::Refused(refused));
                 }
@@ -191,12 +230,17 @@ impl Session {
 
     fn begin_review(&mut self, subscription: &Subscription) {
         let Some(shared) = self.link.shared() else { return };
+        self.reviews = self.reviews.wrapping_add(1);
         let interests = subscription.interests().cloned().collect();
         self.review = Some(Box::pin(review(shared.clone(), self.identity(), interests)));
     }
 
     /// Unsubscribes from what is not granted any more.
-    fn heed(&mut self, verdicts: Vec<Verdict>, subscription: &mut Subscription) -> Vec<Interest> {
+    fn withdraw(
+        &mut self,
+        verdicts: Vec<Verdict>,
+        subscription: &mut Subscription,
+    ) -> Vec<Interest> {
         let seen = verdicts.iter().filter(|verdict| verdict.presence);
         self.presence = seen.map(|verdict| verdict.interest.clone()).collect();
         let refused = verdicts.into_iter().filter(|verdict| !verdict.subscribe);
@@ -251,6 +295,21 @@ pub(crate) fn subscribe(
             .into_iter()
             .try_for_each(|interest| subscription.subscribe(interest).map(|_| ())),
     };
+    subscribed.map_err(|error| Rejection::new(RejectionKind::TooMany, error.to_string()))
+}
+
+/// Listens to a channel from a position on.
+pub(crate) fn subscribe_after(
+    subscription: &mut Subscription,
+    granted: &[Interest],
+    position: Position,
+) -> Result<(), Rejection> {
+    let mut channels = granted.iter().filter_map(|interest| match interest {
+        Interest::Channel(channel) => Some(channel.clone()),
+        Interest::Pattern(_) => None,
+    });
+    let subscribed =
+        channels.try_for_each(|name| subscription.subscribe_after(name, position).map(|_| ()));
     subscribed.map_err(|error| Rejection::new(RejectionKind::TooMany, error.to_string()))
 }
 

@@ -19,8 +19,12 @@ use crate::transport::{Kind, Traffic};
 pub(super) use text::{CONTENT_TYPE, encode};
 
 /// All kinds of connections, with their names in the metrics.
-pub(super) const KINDS: [(Kind, &str); 3] =
-    [(Kind::Http, "http"), (Kind::Sse, "sse"), (Kind::WebSocket, "websocket")];
+pub(super) const KINDS: [(Kind, &str); 4] = [
+    (Kind::Http, "http"),
+    (Kind::Sse, "sse"),
+    (Kind::WebSocket, "websocket"),
+    (Kind::LongPoll, "long_poll"),
+];
 
 /// The lowest status code of HTTP, and how many there are.
 const STATUS: (u16, usize) = (100, 900);

@@ -196,9 +196,9 @@ impl Registry {
         }
     }
 
-    fn rows(&self) -> Vec<(Arc<Link>, Arc<dyn Supervised>)> {
+    fn rows(&self) -> Vec<(Kind, Arc<Link>, Arc<dyn Supervised>)> {
         let mut rows = Vec::new();
-        self.each(|_, row| rows.push((row.link.clone(), row.supervised())));
+        self.each(|_, row| rows.push((row.kind, row.link.clone(), row.supervised())));
         rows
     }
 
@@ -236,8 +236,9 @@ impl Registry {
     }
 
     pub(super) fn close_all(&self) {
-        for (_, stream) in self.rows() {
+        for (kind, link, stream) in self.rows() {
             stream.close(GOING_AWAY, "");
+            finish_after(kind, &link);
         }
     }
 
@@ -245,8 +246,9 @@ impl Registry {
     /// many there are.
     pub(super) fn drain(&self, mut retry: impl FnMut() -> Duration) -> usize {
         let rows = self.rows();
-        for (_, stream) in &rows {
+        for (kind, link, stream) in &rows {
             stream.drain(retry());
+            finish_after(*kind, link);
         }
         rows.len()
     }
@@ -254,10 +256,17 @@ impl Registry {
     /// Cuts everyone. Says how many there were.
     pub(super) fn abort(&self) -> usize {
         let rows = self.rows();
-        for (link, stream) in &rows {
+        for (_, link, stream) in &rows {
             stream.abort();
             link.cut();
         }
         rows.len()
+    }
+}
+
+/// A connection outlives the poll that was answered on it, and is to end as well.
+fn finish_after(kind: Kind, link: &Link) {
+    if kind == Kind::LongPoll {
+        link.finish();
     }
 }

@@ -17,6 +17,8 @@ pub enum Kind {
     Sse,
     /// A WebSocket.
     WebSocket,
+    /// A request that is answered when there is something to answer.
+    LongPoll,
 }
 
 /// A limit of a single stream that a peer has run into; each has a counter in the metrics.

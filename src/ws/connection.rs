@@ -566,20 +566,20 @@ impl Liveness {
 }
 
 /// A token bucket that holds a second's worth of messages.
-struct Rate {
+pub(crate) struct Rate {
     per_second: f64,
     tokens: f64,
     at: Instant,
     /// The socket was not read, so that what comes now was sent over all of that time.
-    held_up: bool,
+    pub(crate) held_up: bool,
 }
 
 impl Rate {
-    fn new(limit: u32) -> Self {
+    pub(crate) fn new(limit: u32) -> Self {
         Rate { per_second: limit.into(), tokens: limit.into(), at: Instant::now(), held_up: false }
     }
 
-    fn allows(&mut self, messages: u64) -> bool {
+    pub(crate) fn allows(&mut self, messages: u64) -> bool {
         let now = Instant::now();
         let earned = (now - self.at).as_secs_f64() * self.per_second;
         let full = match std::mem::take(&mut self.held_up) {
@@ -589,6 +589,12 @@ impl Rate {
         self.tokens = (self.tokens + earned).min(full) - messages as f64;
         self.at = now;
         self.tokens >= 0.0
+    }
+
+    /// Messages that were too many do not count.
+    #[cfg(feature = "endpoint")]
+    pub(crate) fn refund(&mut self, messages: u64) {
+        self.tokens += messages as f64;
     }
 }
 

@@ -23,6 +23,8 @@ pub use codec::Deflate;
 #[cfg(feature = "deflate")]
 pub use config::Compression;
 pub use config::Config;
+#[cfg(feature = "endpoint")]
+pub(crate) use connection::Rate;
 pub use message::{CloseCode, Closed, Message, RecvError, SendError};
 pub use origins::Origins;
 #[cfg(feature = "endpoint")]

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
+#[cfg(feature = "endpoint")]
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::shared::{Inbound, Shared};
@@ -250,6 +252,18 @@ impl Sender {
         self.shared.is_closed()
     }
 
+    /// Whether fewer than so many bytes wait to be sent, or sending is over. If not, the task is
+    /// woken whenever some were sent. `ticket` is where its waker is kept meanwhile.
+    #[cfg(feature = "endpoint")]
+    pub(crate) fn poll_below(
+        &self,
+        cx: &mut Context<'_>,
+        bytes: usize,
+        ticket: &mut Option<usize>,
+    ) -> Poll<()> {
+        self.shared.poll_below(cx, bytes, ticket)
+    }
+
     /// How many encoded bytes wait to be sent.
     pub fn queued_bytes(&self) -> usize {
         self.shared.queued_bytes()
@@ -297,6 +311,12 @@ impl Receiver {
     /// [`Config::receive_queue`]: super::Config::receive_queue
     pub fn recv(&mut self) -> impl Future<Output = Option<Message>> + Send {
         poll_fn(|cx| self.shared.poll_recv(cx))
+    }
+
+    /// The same, in a future that does other things besides.
+    #[cfg(feature = "endpoint")]
+    pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.shared.poll_recv(cx)
     }
 
     /// The next message, for which the thread is blocked. `None` waits for ever. May be called

@@ -18,7 +18,7 @@ use super::connection::Connection;
 use super::origins::host;
 use super::shared::{Shared, Tie};
 use super::{Config, Origins, Socket};
-use crate::transport::{Kind, Limit, Membership, Stream, Supervision};
+use crate::transport::{Kind, Limit, Membership, Stream, Supervised, Supervision};
 
 #[cfg(feature = "deflate")]
 use super::codec::{Deflater, Inflater, negotiate};
@@ -106,7 +106,13 @@ pub struct WebSocketUpgrade {
     origin: Option<HeaderValue>,
     host: Option<String>,
     supervision: Option<Supervision>,
+    #[cfg(feature = "endpoint")]
+    front: Option<Front>,
 }
+
+/// Makes of a connection what its server shall see in its place.
+#[cfg(feature = "endpoint")]
+type Front = Box<dyn FnOnce(Arc<dyn Supervised>) -> Arc<dyn Supervised> + Send + Sync>;
 
 impl WebSocketUpgrade {
     /// Replaces all settings.
@@ -117,6 +123,16 @@ impl WebSocketUpgrade {
     /// Which pages may connect; replaces the one of the settings.
     pub fn origins(mut self, origins: Origins) -> Self {
         Arc::make_mut(&mut self.config).origins = origins;
+        self
+    }
+
+    /// What the server asks of the connection it shall ask of another, who gets the connection.
+    #[cfg(feature = "endpoint")]
+    pub(crate) fn behind(
+        mut self,
+        front: impl FnOnce(Arc<dyn Supervised>) -> Arc<dyn Supervised> + Send + Sync + 'static,
+    ) -> Self {
+        self.front = Some(Box::new(front));
         self
     }
 
@@ -254,7 +270,13 @@ impl WebSocketUpgrade {
             deflater,
             self.protocol,
         );
-        let membership = self.supervision.map(|s| s.enter(Kind::WebSocket, shared.clone()));
+        let supervised: Arc<dyn Supervised> = shared.clone();
+        #[cfg(feature = "endpoint")]
+        let supervised = match self.front {
+            Some(front) => front(supervised),
+            None => supervised,
+        };
+        let membership = self.supervision.map(|s| s.enter(Kind::WebSocket, supervised));
         let socket = Socket::new(shared.clone());
         let switch = Switch {
             on_upgrade: self.on_upgrade,
@@ -340,6 +362,8 @@ impl<S: Send + Sync> FromRequestParts<S> for WebSocketUpgrade {
             host: host(headers, &parts.uri).map(str::to_owned),
             config: parts.extensions.get::<Arc<Config>>().cloned().unwrap_or_default(),
             supervision: parts.extensions.get::<Supervision>().cloned(),
+            #[cfg(feature = "endpoint")]
+            front: None,
             on_upgrade: parts
                 .extensions
                 .remove::<OnUpgrade>()

@@ -41,6 +41,9 @@ pub struct Metrics {
     pub sse: KindMetrics,
     /// WebSockets.
     pub websocket: KindMetrics,
+    /// Polls that wait. The messages are the events in their answers, and the bytes those of the
+    /// answers; HTTP counts them too.
+    pub long_poll: KindMetrics,
 }
 
 /// The metrics of one kind of connection.
@@ -86,6 +89,7 @@ impl Metrics {
             Kind::Http => &self.http,
             Kind::Sse => &self.sse,
             Kind::WebSocket => &self.websocket,
+            Kind::LongPoll => &self.long_poll,
         }
     }
 
@@ -94,6 +98,7 @@ impl Metrics {
             Kind::Http => &mut self.http,
             Kind::Sse => &mut self.sse,
             Kind::WebSocket => &mut self.websocket,
+            Kind::LongPoll => &mut self.long_poll,
         }
     }
 

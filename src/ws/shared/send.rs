@@ -141,6 +141,26 @@ impl Shared {
         Sending { shared: self, send, ticket: None }
     }
 
+    /// Whether fewer than so many bytes are queued, or sending is over. If not, the task is woken
+    /// whenever some were written, as the queue of a connection that asks is never half full.
+    #[cfg(feature = "endpoint")]
+    pub(crate) fn poll_below(
+        &self,
+        cx: &mut Context<'_>,
+        bytes: usize,
+        ticket: &mut Option<usize>,
+    ) -> Poll<()> {
+        let mut state = self.lock();
+        if state.outbox.queued() >= bytes && state.closing.is_none() {
+            state.waiting_senders.insert(ticket, cx.waker());
+            return Poll::Pending;
+        }
+        if let Some(ticket) = ticket.take() {
+            state.waiting_senders.remove(ticket);
+        }
+        Poll::Ready(())
+    }
+
     /// The same as [`sending`](Self::sending), for a thread.
     pub(crate) fn send_blocking(
         &self,
