@@ -92,6 +92,35 @@ fn a_stream_that_had_no_event_yet_is_resumed_too() {
 }
 
 #[test]
+fn a_client_that_comes_for_the_first_time_gets_what_is_published_from_now_on() {
+    let hub = Hub::new();
+    let server = serve(&hub, |builder| builder);
+    publish(&hub, "a", "before");
+    let mut source = open(server.local_addr(), "/sse?channel=a");
+    publish(&hub, "a", "after");
+    assert_eq!(source.data(1), ["after"]);
+}
+
+#[test]
+fn a_client_of_a_silent_channel_is_resumed_however_long_it_was_away() {
+    let options = ChannelOptions::default().history_age(Duration::ZERO).backlog(1);
+    let hub = Hub::builder().defaults(options).build();
+    let server = serve(&hub, |builder| builder);
+    let mut source = open(server.local_addr(), "/sse?channel=a");
+    publish(&hub, "a", "only");
+    assert_eq!(source.data(1), ["only"]);
+    // Nothing is left of what it has seen.
+    hub.sweep();
+    assert_eq!(hub.history(&"a".parse().unwrap(), 0).unwrap().publications.len(), 0);
+    for _ in 0..3 {
+        source = source.reopen(server.local_addr(), "/sse?channel=a", "");
+        assert_eq!(source.control("lithe.sub")["recovered"], true);
+    }
+    publish(&hub, "a", "next");
+    assert_eq!(source.data(1), ["next"]);
+}
+
+#[test]
 fn several_channels_are_resumed_by_one_id_wherever_the_stream_breaks() {
     let hub = Hub::new();
     let server = serve(&hub, |builder| builder);

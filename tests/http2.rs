@@ -66,6 +66,34 @@ async fn many_requests_share_a_connection() {
     assert_eq!(server.connection_count(), 1);
 }
 
+#[cfg(feature = "endpoint")]
+#[tokio::test(flavor = "multi_thread")]
+async fn channels_of_a_hub_share_a_connection_and_are_drained_one_by_one() {
+    const STREAMS: usize = 20;
+    let hub = lithe::hub::Hub::new();
+    let endpoint = lithe::endpoint::Endpoint::builder(hub.clone()).build();
+    let server = server(endpoint.router()).start().unwrap();
+    let (client, _connection) = connect(&server).await;
+    let streams = (0..STREAMS).map(|n| {
+        let (mut client, path) = (client.clone(), format!("/sse?channel=c.{n}"));
+        async move { client.send_request(request("GET", &path, "")).await.unwrap() }
+    });
+    let streams = futures_util::future::join_all(streams).await;
+    assert_eq!((count(&server, Kind::Sse), server.connection_count()), (STREAMS, STREAMS + 1));
+    for n in 0..STREAMS {
+        let channel = format!("c.{n}").parse().unwrap();
+        hub.publish(&channel, format!("for {n}")).await.unwrap();
+    }
+    let report = server.drain(PATIENCE).await;
+    assert_eq!(report.cut, 0);
+    let texts = futures_util::future::join_all(streams.into_iter().map(text)).await;
+    for (n, text) in texts.iter().enumerate() {
+        let (before, bye) = text.split_once("event: lithe.bye\n").expect(text);
+        assert!(before.contains(&format!("data: for {n}\n")), "{text}");
+        assert!(bye.contains("\nretry: ") && bye.contains("\nid: "), "{text}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_event_stream_is_an_entry_of_its_own() {
     let (router, mut senders) = streams();

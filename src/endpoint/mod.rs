@@ -52,8 +52,13 @@
 //! * A slow client costs memory for what is on its way to it, and nothing else: it reads on in the
 //!   hub when it can.
 //! * An `EventSource` is never answered in a way that kills it for good, but for a request that
-//!   cannot be met: when there are too many connections or the server is about to go, it is told
-//!   when to come back.
+//!   cannot be met (400, 401, 403): when there are too many connections, the server is about to go
+//!   or the authorizer does not answer, it gets status 200, a time after which to come back, and the
+//!   end. A [server](crate::server::Server) over its own limits does the same for whoever
+//!   [accepts](https://html.spec.whatwg.org/multipage/server-sent-events.html) event streams; where
+//!   there are too many even for that it closes the connection, after which an `EventSource` comes
+//!   back too. A proxy in front that answers with 502 or 503 while no server runs is what remains:
+//!   have it wait for the next one, or the page open a new `EventSource` when `readyState` is 2.
 
 mod builder;
 mod event_stream;

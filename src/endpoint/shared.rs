@@ -112,3 +112,64 @@ async fn keep_house(shared: Weak<Shared>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::endpoint::Endpoint;
+    use crate::hub::{ChannelOptions, Clock};
+
+    /// That of the runtime, which leaps when all that is left to do is to wait.
+    #[derive(Debug)]
+    struct Paused;
+
+    impl Clock for Paused {
+        fn now(&self) -> Instant {
+            tokio::time::Instant::now().into_std()
+        }
+        fn unix_millis(&self) -> u64 {
+            0
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_over_by_age_goes_without_anybody_publishing() {
+        let options = ChannelOptions::default().history_age(SWEEP / 2).backlog(1);
+        let hub = Hub::builder().defaults(options).clock(Arc::new(Paused)).build();
+        let endpoint = Endpoint::builder(hub.clone()).build();
+        endpoint.shared.keep_house();
+        for _ in 0..100 {
+            hub.publish(&"a".parse().unwrap(), vec![0; 1000]).await.unwrap();
+        }
+        assert!(hub.stats().history_bytes > 100_000);
+        tokio::time::sleep(2 * SWEEP).await;
+        assert!(hub.stats().history_bytes < 10_000, "{:?}", hub.stats());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_keeps_house_for_an_endpoint_that_is_gone() {
+        let endpoint = Endpoint::builder(Hub::new()).build();
+        endpoint.shared.keep_house();
+        let runtime = tokio::runtime::Handle::current();
+        assert_eq!(runtime.metrics().num_alive_tasks(), 1);
+        drop(endpoint);
+        tokio::time::sleep(2 * SWEEP).await;
+        assert_eq!(runtime.metrics().num_alive_tasks(), 0);
+    }
+
+    #[test]
+    fn somebody_keeps_house_when_the_runtime_is_gone_in_which_somebody_did() {
+        let endpoint = Endpoint::builder(Hub::new()).build();
+        for _ in 0..2 {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+            let runtime = runtime.unwrap();
+            runtime.block_on(async {
+                endpoint.shared.keep_house();
+                endpoint.shared.keep_house();
+            });
+            assert_eq!(runtime.metrics().num_alive_tasks(), 1);
+        }
+    }
+}

@@ -37,6 +37,9 @@ mod body;
 mod channel;
 mod config;
 mod event;
+#[cfg(test)]
+#[path = "../../tests/support/event_stream_parser.rs"]
+pub(crate) mod event_stream_parser;
 mod last_event_id;
 mod response;
 mod supervised;

@@ -6,10 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::endpoint::frames::Format;
 use crate::hub::{ChannelName, ChannelOptions, Hub};
-use event_stream_parser::{DispatchedEvent, EventStreamParser};
-
-#[path = "../../../tests/support/event_stream_parser.rs"]
-mod event_stream_parser;
+use crate::sse::event_stream_parser::{DispatchedEvent, EventStreamParser};
 
 /// What there is to send now.
 fn frame(body: &mut Pin<Box<Body>>) -> Option<Bytes> {

@@ -5,10 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::{Event, EventError};
-
-#[path = "../../../tests/support/event_stream_parser.rs"]
-mod event_stream_parser;
-use event_stream_parser::{DispatchedEvent, EventStreamParser};
+use crate::sse::event_stream_parser::{DispatchedEvent, EventStreamParser};
 
 fn received(stream: impl AsRef<[u8]>) -> Vec<DispatchedEvent> {
     EventStreamParser::new().feed(stream.as_ref())
