@@ -9,7 +9,7 @@ while [ $# -gt 0 ] && [ "$1" != -- ]; do
     shift
 done
 
-for features in '' sse ws deflate server hub jwt endpoint tls sse,server ws,server ffi; do
+for features in '' sse ws deflate server hub jwt redis endpoint tls sse,server ws,server ffi; do
     echo "features: ${features:-none}"
     # shellcheck disable=SC2086 # a list of words
     cargo $arguments --quiet --locked --package lithe-rt --lib \

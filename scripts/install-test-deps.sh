@@ -26,6 +26,7 @@ fi
 need valgrind valgrind
 need nginx nginx
 need caddy caddy
+need redis-server redis-server
 need g++ g++
 need clang clang
 # The runtimes of clang's sanitizers are no commands.

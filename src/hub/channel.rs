@@ -15,6 +15,11 @@ use super::{
     PresenceMode, Publication, Published,
 };
 
+mod mirror;
+
+use mirror::Mirror;
+pub(super) use mirror::{Delivery, Loaded};
+
 /// About what a channel takes besides its publications.
 const OVERHEAD: usize = 512;
 
@@ -44,6 +49,8 @@ struct State {
     lost: bool,
     seen: Seen,
     presence: Presence,
+    /// Where the log is that of a backplane.
+    mirror: Option<Box<Mirror>>,
 }
 
 /// The channel was dropped before it could be used: there may be another one by its name.
@@ -73,11 +80,35 @@ pub(super) struct Reader {
     changes: u64,
 }
 
+impl Reader {
+    /// One that is not to be read with yet.
+    pub(super) fn at(position: Position) -> Self {
+        Reader { at: position, batch_end: None, changes: 0 }
+    }
+}
+
 /// What a subscriber gets when it begins.
 pub(super) struct Attached {
     pub(super) reader: Reader,
     pub(super) recovered: bool,
     pub(super) gap: Option<(GapReason, Option<Position>)>,
+}
+
+/// Whether it is known where a subscriber begins.
+pub(super) enum Begun {
+    Now(Attached),
+    /// When the log of the backplane was read; if need be, so many times in all.
+    Later {
+        reads: u64,
+    },
+}
+
+/// It is not known yet where a subscriber begins.
+pub(super) struct NotYet {
+    /// It is told when that may be known.
+    pub(super) ticket: Ticket,
+    /// The log of the backplane has to be read for that, by the caller.
+    pub(super) read: bool,
 }
 
 /// What came of reading.
@@ -91,7 +122,7 @@ pub(super) enum Read {
     /// Before all else: somebody has come or gone.
     Presence(PresenceKind),
     /// The log has moved past the reader: it goes on here, after a gap.
-    Passed(Position),
+    Passed(Position, GapReason),
     /// The channel is gone, and with it what was not read.
     Lost,
 }
@@ -108,6 +139,7 @@ impl Channel {
         options: Arc<ChannelOptions>,
         budget: Arc<Budget>,
         used: u64,
+        mirrors: bool,
     ) -> Self {
         budget.charge(OVERHEAD + name.as_str().len());
         let state = State {
@@ -119,6 +151,7 @@ impl Channel {
             lost: false,
             seen: Seen::default(),
             presence: Presence::default(),
+            mirror: mirrors.then(Box::default),
         };
         Channel { name, options, budget, used: used.into(), state: Mutex::new(state) }
     }
@@ -194,12 +227,18 @@ impl Channel {
             self.charge_difference(before, state.seen.bytes());
         }
         state.log.push(Arc::new(publication), now, self.options.conflates());
-        state.log.trim(&self.options, receivers > 0, now);
+        self.trim_and_tell(state, now, wakers);
+        Ok(Published { position, receivers, duplicate: false })
+    }
+
+    /// There is something new in the log.
+    fn trim_and_tell(&self, mut state: MutexGuard<'_, State>, now: Instant, wakers: Vec<Waker>) {
+        let lagging = state.subscribers > 0;
+        state.log.trim(&self.options, lagging, now);
         let woken = state.idle.take();
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
         self.tell(woken);
-        Ok(Published { position, receivers, duplicate: false })
     }
 
     fn tell(&self, mut woken: Woken) {
@@ -230,25 +269,46 @@ impl Channel {
         pinned: bool,
         patterns: &Patterns,
         now: Instant,
-    ) -> Result<Attached, Lost> {
+    ) -> Result<Begun, Lost> {
         let mut wakers = Vec::new();
         let mut state = self.enter(patterns, &mut wakers)?;
         state.subscribers += 1;
         state.pinned += usize::from(pinned);
-        let attached = self.begin(&state, start, after_gap, limit, now);
+        let begun = self.begin_at(&state, start, after_gap, limit, None, now);
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
-        Ok(attached)
+        Ok(begun)
     }
 
-    fn begin(
+    /// Says where a subscriber begins that was added before that was known, or registers it to be
+    /// told when it may be.
+    pub(super) fn begin(
+        &self,
+        (start, reads): (Start, u64),
+        after_gap: AfterGap,
+        limit: ReplayLimit,
+        (subscriber, slot): (&Arc<Subscriber>, Slot),
+        now: Instant,
+    ) -> Result<Attached, NotYet> {
+        let mut state = self.lock();
+        match self.begin_at(&state, start, after_gap, limit, Some(reads), now) {
+            Begun::Now(attached) => Ok(attached),
+            Begun::Later { .. } => {
+                let ticket = state.idle.insert(subscriber.clone(), slot);
+                Err(NotYet { ticket, read: state.begin_to_verify() })
+            }
+        }
+    }
+
+    fn begin_at(
         &self,
         state: &State,
         start: Start,
         after_gap: AfterGap,
         limit: ReplayLimit,
+        reads: Option<u64>,
         now: Instant,
-    ) -> Attached {
+    ) -> Begun {
         let log = &state.log;
         let since = match start {
             Start::Live | Start::Unknown => None,
@@ -259,6 +319,13 @@ impl Channel {
             Start::Unknown => Some(Err(GapReason::Epoch)),
             _ => since.map(|since| log.recovers(since, &self.options, limit, now)),
         };
+        if let Some(mirror) = &state.mirror {
+            let reads = reads.unwrap_or_else(|| mirror.reads_to_come());
+            let verified = since.is_none() || mirror.settles(outcome) || mirror.was_read(reads);
+            if !mirror.live || !verified {
+                return Begun::Later { reads };
+            }
+        }
         let at = match (outcome, since) {
             (Some(Ok(())), Some(since)) => since,
             (Some(Err(_)), _) if after_gap == AfterGap::Oldest => {
@@ -272,7 +339,7 @@ impl Channel {
         };
         let reader =
             Reader { at, batch_end: Some(log.top().offset), changes: state.presence.count() };
-        Attached { reader, recovered: outcome == Some(Ok(())), gap }
+        Begun::Now(Attached { reader, recovered: outcome == Some(Ok(())), gap })
     }
 
     /// How one reads whom the hub has added when the channel came into being.
@@ -322,11 +389,20 @@ impl Channel {
         }
         let top = state.log.top();
         let floor = state.log.floor();
+        if let Some(mirror) = &state.mirror {
+            // Nothing more is missing than what the backplane has lost.
+            if reader.at.epoch != floor.epoch {
+                return Read::Passed(floor, GapReason::Epoch);
+            }
+            if reader.at.offset < mirror.hole_end.min(floor.offset) {
+                return Read::Passed(floor, GapReason::Backplane);
+            }
+        }
         if reader.at.offset < floor.offset {
             if state.lost {
                 return Read::Lost;
             }
-            return Read::Passed(self.after_passed(floor, top));
+            return Read::Passed(self.after_passed(floor, top), GapReason::Slow);
         }
         // Who has to pause after each batch gets what is there now, who need not whatever is there.
         let paces = !self.options.min_interval.is_zero();
@@ -404,6 +480,11 @@ impl Channel {
 
     pub(super) fn top(&self) -> Position {
         self.lock().log.top()
+    }
+
+    /// How many subscribers it has.
+    pub(super) fn receivers(&self) -> usize {
+        self.lock().subscribers
     }
 
     /// The publications of the history after an offset, from the oldest.

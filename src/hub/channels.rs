@@ -19,7 +19,7 @@ const MAX_IN_VAIN: usize = 32;
 /// What making room has cost.
 enum Evicted {
     /// A channel. Its subscribers are to be told.
-    Lost(Woken),
+    Lost(Arc<Channel>, Woken),
     Publications,
     Nothing,
 }
@@ -55,21 +55,21 @@ impl Channels {
         self.tick.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The channel, which is made unless there is one.
+    /// The channel, which is made unless there is one. Says whether it was.
     pub(super) fn get_or_create(
         &self,
         name: &ChannelName,
         create: impl FnOnce(u64) -> Channel,
-    ) -> Arc<Channel> {
+    ) -> (Arc<Channel>, bool) {
         let mut shard = self.shard(name);
         let tick = self.tick();
         if let Some(channel) = shard.get(name) {
             channel.touch(tick);
-            return channel.clone();
+            return (channel.clone(), false);
         }
         let channel = Arc::new(create(tick));
         shard.push(name.clone(), channel.clone());
-        channel
+        (channel, true)
     }
 
     pub(super) fn get(&self, name: &ChannelName) -> Option<Arc<Channel>> {
@@ -97,19 +97,58 @@ impl Channels {
         }
     }
 
+    /// Takes out the channels for which that is so, unless a subscriber has asked for them by name.
+    pub(super) fn remove_if(
+        &self,
+        is_over: impl Fn(&Channel) -> bool,
+        losses: &Losses,
+    ) -> Vec<Arc<Channel>> {
+        let mut removed = Vec::new();
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            let over: Vec<_> = shard
+                .iter()
+                .filter(|(_, channel)| is_over(channel))
+                .map(|(_, c)| c.clone())
+                .collect();
+            for channel in over {
+                let unused = channel.is_unused();
+                // Nobody listens, so there is nobody to tell.
+                let Some(_woken) = channel.lose() else { continue };
+                shard.pop(channel.name());
+                if !unused {
+                    losses.push(channel.name().clone());
+                }
+                removed.push(channel);
+            }
+        }
+        removed
+    }
+
+    pub(super) fn names(&self) -> Vec<ChannelName> {
+        let names = |shard| lock(shard).iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        self.shards.iter().flat_map(names).collect()
+    }
+
     /// Makes room: from the channel that was not used for the longest time on, drops the oldest
     /// publications, and channels without any to which nobody has subscribed by name. Says how many
-    /// channels were lost.
+    /// channels were lost, and tells which.
     ///
     /// One thread at a time does it; others go on.
-    pub(super) fn evict(&self, has_room: impl Fn() -> bool, losses: &Losses) -> u64 {
+    pub(super) fn evict(
+        &self,
+        has_room: impl Fn() -> bool,
+        losses: &Losses,
+        on_lost: impl Fn(&Channel),
+    ) -> u64 {
         let Ok(_evicting) = self.evicting.try_lock() else { return 0 };
         let mut lost = 0;
         let mut in_vain = 0;
         while in_vain < MAX_IN_VAIN && !has_room() {
             match self.evict_oldest(&has_room, losses) {
-                Evicted::Lost(mut woken) => {
+                Evicted::Lost(channel, mut woken) => {
                     woken.tell();
+                    on_lost(&channel);
                     lost += 1;
                     in_vain = 0;
                 }
@@ -144,7 +183,7 @@ impl Channels {
         if !unused {
             losses.push(name);
         }
-        Evicted::Lost(woken)
+        Evicted::Lost(channel, woken)
     }
 }
 

@@ -1,7 +1,9 @@
+use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::backplane::{Backplane, Health, Sink};
 use super::budget::Budget;
 use super::channel::{Channel, Lost};
 use super::channels::Channels;
@@ -10,8 +12,8 @@ use super::patterns::{Losses, Patterns};
 use super::presence::Client;
 use super::stats::{Counters, add};
 use super::{
-    ChannelName, ChannelOptions, Clock, Interest, Message, Offset, Pattern, Position, Publication,
-    Stats, SubscribeError, Subscription, SubscriptionOptions, SystemClock,
+    ChannelName, ChannelOptions, Clock, Interest, Pattern, Stats, SubscribeError, Subscription,
+    SubscriptionOptions, SystemClock,
 };
 
 /// Channels with history, and who listens to them. Cloning it is cheap; all clones are one hub.
@@ -29,47 +31,14 @@ pub(super) struct Shared {
     /// The most specific first.
     namespaces: Vec<(Pattern, Arc<ChannelOptions>)>,
     defaults: Arc<ChannelOptions>,
-    budget: Arc<Budget>,
+    pub(super) budget: Arc<Budget>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) counters: Counters,
     pub(super) replay_limit: ReplayLimit,
     pub(super) max_channels: usize,
-}
-
-/// What became of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Published {
-    /// Where it is in the channel's log.
-    pub position: Position,
-    /// How many subscriptions the channel has.
-    pub receivers: usize,
-    /// It was published before, with the same idempotency key, and this is where.
-    pub duplicate: bool,
-}
-
-/// A part of a channel's history.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct History {
-    /// The publications, from the oldest.
-    pub publications: Vec<Arc<Publication>>,
-    /// After this the history begins: what was published before is gone.
-    pub from: Position,
-    /// Here the channel's log ends, whether or not all up to here was asked for.
-    pub to: Position,
-}
-
-/// Why a message was not published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PublishError {
-    /// Its data are larger than [`MAX_DATA`](Hub::MAX_DATA).
-    #[error("a message has at most {max} bytes, this one has {bytes}", max = Hub::MAX_DATA)]
-    TooLarge {
-        /// How large they are.
-        bytes: usize,
-    },
+    pub(super) backplane: Option<Arc<dyn Backplane>>,
+    /// Channels whose log could not be read from the backplane.
+    unread: Mutex<HashSet<ChannelName>>,
 }
 
 /// The settings of a hub.
@@ -82,6 +51,7 @@ pub struct Builder {
     replay_limit: ReplayLimit,
     max_channels: usize,
     clock: Arc<dyn Clock>,
+    backplane: Option<Arc<dyn Backplane>>,
 }
 
 impl Builder {
@@ -125,6 +95,13 @@ impl Builder {
         self
     }
 
+    /// What joins the hub to others: [`backplane`](super::backplane). All of them should have the
+    /// same settings.
+    pub fn backplane(mut self, backplane: impl Backplane) -> Self {
+        self.backplane = Some(Arc::new(backplane));
+        self
+    }
+
     /// Makes the hub.
     #[must_use]
     pub fn build(self) -> Hub {
@@ -143,8 +120,14 @@ impl Builder {
             counters: Counters::default(),
             replay_limit: self.replay_limit,
             max_channels: self.max_channels,
+            backplane: self.backplane,
+            unread: Mutex::default(),
         };
-        Hub { shared: Arc::new(shared) }
+        let shared = Arc::new(shared);
+        if let Some(backplane) = &shared.backplane {
+            backplane.start(Sink::new(&shared));
+        }
+        Hub { shared }
     }
 }
 
@@ -164,9 +147,6 @@ impl Default for Hub {
 }
 
 impl Hub {
-    /// How many bytes of data a message may have: 16 MiB.
-    pub const MAX_DATA: usize = 16 * 1024 * 1024;
-
     /// A hub with the default settings.
     pub fn new() -> Self {
         Hub::builder().build()
@@ -181,55 +161,8 @@ impl Hub {
             replay_limit: ReplayLimit { publications: 1000, bytes: 1024 * 1024 },
             max_channels: 10_000,
             clock: Arc::new(SystemClock),
+            backplane: None,
         }
-    }
-
-    /// Publishes a message: appends it to the channel's log and tells the subscribers, in one step.
-    /// Never waits for a subscriber.
-    ///
-    /// Not cancel safe: dropped before it is done, it may or may not have published the message.
-    ///
-    /// # Errors
-    ///
-    /// [`PublishError::TooLarge`].
-    pub async fn publish(
-        &self,
-        channel: &ChannelName,
-        message: impl Into<Message>,
-    ) -> Result<Published, PublishError> {
-        self.publish_here(channel, &message.into())
-    }
-
-    /// [`publish`](Self::publish) for threads without an async runtime.
-    ///
-    /// # Errors
-    ///
-    /// As [`publish`](Self::publish).
-    pub fn publish_blocking(
-        &self,
-        channel: &ChannelName,
-        message: impl Into<Message>,
-    ) -> Result<Published, PublishError> {
-        self.publish_here(channel, &message.into())
-    }
-
-    fn publish_here(
-        &self,
-        channel: &ChannelName,
-        message: &Message,
-    ) -> Result<Published, PublishError> {
-        if message.data.len() > Self::MAX_DATA {
-            return Err(PublishError::TooLarge { bytes: message.data.len() });
-        }
-        let shared = &self.shared;
-        let (now, unix_millis) = (shared.clock.now(), shared.clock.unix_millis());
-        let published = shared.with_channel(channel, |channel| {
-            channel.publish(message, &shared.patterns, now, unix_millis)
-        });
-        let counters = &shared.counters;
-        add(if published.duplicate { &counters.duplicates } else { &counters.published }, 1);
-        shared.keep_to_budget();
-        Ok(published)
     }
 
     /// A subscription to nothing yet.
@@ -258,20 +191,6 @@ impl Hub {
         Ok(subscription)
     }
 
-    /// Where a channel's log ends, if the hub has such a channel.
-    pub fn position(&self, channel: &ChannelName) -> Option<Position> {
-        Some(self.shared.channels.get(channel)?.top())
-    }
-
-    /// A page of a channel's history: what was published after an offset, from the oldest, and no
-    /// more than is replayed at once ([`Builder::replay_limit`]). Ask again with the offset of the
-    /// last one for the next page. `None` when the hub has no such channel.
-    pub fn history(&self, channel: &ChannelName, after: Offset) -> Option<History> {
-        let shared = &self.shared;
-        let channel = shared.channels.get(channel)?;
-        Some(channel.history(after, shared.replay_limit, shared.now()))
-    }
-
     /// Who is on a channel, in no particular order. Nobody, where
     /// [`ChannelOptions::presence`] is off.
     pub fn presence(&self, channel: &ChannelName) -> Vec<Client> {
@@ -291,8 +210,12 @@ impl Hub {
     /// Drops publications that are over by age. Channels that are published on do it themselves;
     /// call it now and then for the sake of those that are not.
     pub fn sweep(&self) {
-        let now = self.shared.clock.now();
-        self.shared.channels.for_each(|channel| channel.trim(now));
+        self.shared.sweep();
+    }
+
+    /// How the hub fares with its backplane. Without one it is always well.
+    pub fn health(&self) -> Health {
+        self.shared.backplane.as_ref().map(|backplane| backplane.health()).unwrap_or_default()
     }
 
     /// What the hub holds and has done.
@@ -317,17 +240,21 @@ impl Shared {
         mut act: impl FnMut(&Arc<Channel>) -> Result<T, Lost>,
     ) -> T {
         loop {
-            let channel = self.channels.get_or_create(name, |tick| {
+            let (channel, created) = self.channels.get_or_create(name, |tick| {
                 let options = self.options(name).clone();
-                Channel::new(name.clone(), options, self.budget.clone(), tick)
+                let mirrors = self.backplane.is_some();
+                Channel::new(name.clone(), options, self.budget.clone(), tick, mirrors)
             });
+            if let (true, Some(backplane)) = (created, &self.backplane) {
+                backplane.attach(name);
+            }
             if let Ok(done) = act(&channel) {
                 return done;
             }
         }
     }
 
-    fn options(&self, name: &ChannelName) -> &Arc<ChannelOptions> {
+    pub(super) fn options(&self, name: &ChannelName) -> &Arc<ChannelOptions> {
         let namespace = self.namespaces.iter().find(|(pattern, _)| pattern.matches(name));
         namespace.map_or(&self.defaults, |(_, options)| options)
     }
@@ -338,9 +265,48 @@ impl Shared {
 
     pub(super) fn keep_to_budget(&self) {
         if self.budget.is_exceeded() {
-            let lost = self.channels.evict(|| self.budget.has_room(), &self.losses);
+            let on_lost = |channel: &Channel| self.detach(channel.name());
+            let lost = self.channels.evict(|| self.budget.has_room(), &self.losses, on_lost);
             add(&self.counters.channels_lost, lost);
         }
+    }
+
+    fn detach(&self, channel: &ChannelName) {
+        if let Some(backplane) = &self.backplane {
+            backplane.detach(channel);
+        }
+    }
+
+    pub(super) fn sweep(&self) {
+        let now = self.clock.now();
+        self.channels.for_each(|channel| channel.trim(now));
+    }
+
+    /// Gives up mirrors that nobody has read from for a while: the backplane has all that is in
+    /// them.
+    pub(super) fn drop_unwatched(&self) {
+        for channel in self.channels.remove_if(Channel::is_unwatched, &self.losses) {
+            self.detach(channel.name());
+        }
+    }
+
+    pub(super) fn channel(&self, name: &ChannelName) -> Option<Arc<Channel>> {
+        self.channels.get(name)
+    }
+
+    pub(super) fn channel_names(&self) -> Vec<ChannelName> {
+        self.channels.names()
+    }
+
+    /// The log of a channel could not be read from the backplane.
+    pub(super) fn leave_unread(&self, channel: &Channel) {
+        channel.stop_reading();
+        let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        unread.insert(channel.name().clone());
+    }
+
+    pub(super) fn take_unread(&self) -> HashSet<ChannelName> {
+        std::mem::take(&mut self.unread.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn now(&self) -> Instant {

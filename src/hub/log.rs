@@ -64,11 +64,32 @@ impl Log {
     /// Appends the publication that was made for [`next`](Self::next).
     pub(super) fn push(&mut self, publication: Arc<Publication>, at: Instant, conflate: bool) {
         debug_assert_eq!(publication.position(), self.next());
+        // Clocks of other machines may go back; the log is in the order of its times.
+        let at = self.entries.back().map_or(at, |last| last.at.max(at));
         self.top += 1;
         if conflate {
             self.supersede(publication.key().unwrap_or_default());
         }
         self.entries.push_back(Entry { publication, at });
+    }
+
+    /// Forgets all, and begins another log.
+    pub(super) fn begin(&mut self, epoch: Epoch, offset: Offset) {
+        self.skip_to(offset);
+        self.epoch = epoch;
+    }
+
+    /// Forgets all, and goes on after that offset.
+    pub(super) fn skip_to(&mut self, offset: Offset) {
+        while self.drop_oldest() {}
+        self.top = offset;
+        self.floor = offset;
+    }
+
+    /// The publication with that offset, if it is there.
+    pub(super) fn get(&self, offset: Offset) -> Option<&Publication> {
+        let entry = self.entries.get(self.after(offset.checked_sub(1)?))?;
+        (entry.offset() == offset).then_some(&entry.publication)
     }
 
     /// Takes out the publication with that key, to whose place the next one comes.

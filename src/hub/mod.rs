@@ -56,12 +56,15 @@
 //! The hub knows nothing of sockets, and starts no thread or timer. It may be used from all threads
 //! at once.
 
+pub mod backplane;
+
 mod budget;
 mod channel;
 mod channels;
 mod clock;
 mod core;
 mod cursor;
+mod history;
 mod idempotency;
 mod item;
 mod log;
@@ -73,13 +76,15 @@ mod patterns;
 mod position;
 mod presence;
 mod publication;
+mod publish;
 mod stats;
 mod subscriber;
 mod subscription;
 
 pub use clock::{Clock, SystemClock};
-pub use core::{Builder, History, Hub, PublishError, Published};
+pub use core::{Builder, Hub};
 pub use cursor::{Cursor, CursorError, MAX_CURSOR};
+pub use history::History;
 pub use item::{Gap, GapReason, Item, Subscribed, UnsubscribeReason};
 pub use message::{MAX_LABEL, Message, MessageError, RESERVED};
 pub use name::{ChannelName, MAX_NAME, NameError};
@@ -88,6 +93,7 @@ pub use pattern::{Interest, Pattern};
 pub use position::{Epoch, Offset, Position, PositionError};
 pub use presence::{Client, PresenceChange, PresenceKind};
 pub use publication::{Encoding, Publication};
+pub use publish::{PublishError, Published};
 pub use stats::Stats;
 pub use subscription::{MAX_INTERESTS, SubscribeError, Subscription, SubscriptionOptions};
 

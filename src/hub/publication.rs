@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
+use super::backplane::{Content, Record};
 use super::budget::Budget;
 use super::{ChannelName, Message, Position};
 
@@ -96,6 +97,18 @@ impl Publication {
             charged: AtomicUsize::new(bytes),
             budget,
         }
+    }
+
+    /// One that comes from the backplane.
+    pub(super) fn from_record(channel: ChannelName, record: Record, budget: Arc<Budget>) -> Self {
+        let Content { data, name, key } = record.content;
+        let message = Message { data, name, key, idempotency_key: None };
+        Publication::new(channel, record.position, message, record.unix_millis, budget)
+    }
+
+    /// Whether it is what the backplane has at its place.
+    pub(super) fn is(&self, record: &Record) -> bool {
+        self.unix_millis == record.unix_millis && self.data == record.content.data
     }
 
     /// The channel it was published on.

@@ -22,6 +22,14 @@ pub struct Stats {
     pub delivered: u64,
     /// Channels that were dropped to keep to the budget.
     pub channels_lost: u64,
+    /// Messages that the backplane has not taken, or not in time.
+    pub publish_failures: u64,
+    /// How often the log of a channel was found to lack what the backplane has passed on or has.
+    pub holes: u64,
+    /// How often something was read from the log of a channel in the backplane.
+    pub catch_ups: u64,
+    /// How often a connection to the backplane was lost and made again.
+    pub reconnects: u64,
     /// Gaps that subscriptions were told of, in the order of [`GapReason`]:
     /// [`gaps_by`](Self::gaps_by) knows the place.
     pub gaps: [u64; GapReason::COUNT],
@@ -42,6 +50,10 @@ pub(super) struct Counters {
     pub(super) duplicates: AtomicU64,
     pub(super) delivered: AtomicU64,
     pub(super) channels_lost: AtomicU64,
+    pub(super) publish_failures: AtomicU64,
+    pub(super) holes: AtomicU64,
+    pub(super) catch_ups: AtomicU64,
+    pub(super) reconnects: AtomicU64,
     gaps: [AtomicU64; GapReason::COUNT],
 }
 
@@ -57,6 +69,10 @@ impl Counters {
         stats.duplicates = get(&self.duplicates);
         stats.delivered = get(&self.delivered);
         stats.channels_lost = get(&self.channels_lost);
+        stats.publish_failures = get(&self.publish_failures);
+        stats.holes = get(&self.holes);
+        stats.catch_ups = get(&self.catch_ups);
+        stats.reconnects = get(&self.reconnects);
         stats.gaps = std::array::from_fn(|reason| get(&self.gaps[reason]));
     }
 }

@@ -11,7 +11,7 @@ use std::time::Instant;
 use slab::Slab;
 use tokio::time::{Sleep, sleep_until};
 
-use super::channel::{Channel, Reader};
+use super::channel::{Channel, Reader, Start};
 use super::stats::add;
 use super::subscriber::{Slot, Subscriber, Ticket};
 use super::{AfterGap, ChannelName, Client, Gap, Hub, Interest, Item, Position, Publication};
@@ -64,6 +64,10 @@ pub enum SubscribeError {
     /// It has ended.
     #[error("the subscription has ended")]
     Ended,
+    /// Patterns are not for hubs with a backplane: such a hub knows only the channels that somebody
+    /// listens to by name.
+    #[error("a hub with a backplane knows no patterns: subscribe to channels by their names")]
+    Patterns,
 }
 
 /// What one client listens to: channels and patterns, which may change while it listens.
@@ -117,12 +121,22 @@ struct Member {
     /// Asked for by name.
     pinned: bool,
     reader: Reader,
+    /// The channel's log is not known yet: what is to be told when it is.
+    pending: Option<Box<Pending>>,
     /// All up to here was yielded.
     delivered: Position,
     /// Waits to be told of news.
     ticket: Option<Ticket>,
     /// When the next batch may be yielded.
     due: Option<Instant>,
+}
+
+/// How a subscriber wants to begin in a channel whose log is yet to be read from the backplane, and
+/// how often in all.
+struct Pending {
+    start: Start,
+    reads: u64,
+    was_recovering: bool,
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -154,6 +168,11 @@ impl Subscription {
             losses,
             ended: false,
         }
+    }
+
+    /// The hub that it belongs to.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
     }
 
     /// What was subscribed to, in this order.
@@ -255,6 +274,7 @@ impl Subscription {
             pinned,
             delivered: reader.at,
             reader,
+            pending: None,
             ticket: None,
             due: None,
         };

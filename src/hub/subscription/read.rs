@@ -97,6 +97,9 @@ impl Subscription {
         if member.serial != slot.serial {
             return;
         }
+        if member.pending.is_some() {
+            return self.begin_pending(slot);
+        }
         let interval = member.channel.options().min_interval;
         if member.reader.batch_end.is_none()
             && let Some(due) = member.due
@@ -132,26 +135,31 @@ impl Subscription {
                 self.push_item(Item::Presence(PresenceChange { channel, kind }));
                 self.turns.push_front(slot);
             }
-            Read::Passed(on) => self.passed(slot, on),
+            Read::Passed(on, reason) => self.passed(slot, on, reason),
             Read::Lost => self.lose_member(slot.index),
         }
     }
 
     /// The log has moved past the reader.
-    fn passed(&mut self, slot: Slot, on: Position) {
+    fn passed(&mut self, slot: Slot, on: Position, reason: GapReason) {
         let member = &mut self.members[slot.index as usize];
         let channel = member.channel.name().clone();
-        if member.channel.options().overflow == Overflow::Disconnect {
+        let is_slow = reason == GapReason::Slow;
+        if is_slow && member.channel.options().overflow == Overflow::Disconnect {
             self.push_item(Item::Disconnected { channel });
             self.end();
             return;
         }
         let gap = Gap {
             interest: Interest::Channel(channel),
-            reason: GapReason::Slow,
+            reason,
             from: Some(member.delivered),
             to: Some(on),
         };
+        if !is_slow {
+            // It was an offset in what was lost.
+            member.reader.batch_end = None;
+        }
         member.reader.at = on;
         self.push_gap(gap, Some(slot));
         self.turns.push_back(slot);

@@ -1,8 +1,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{MAX_INTERESTS, SubscribeError, Subscription, Wanted};
-use crate::hub::channel::{Attached, Channel, Lost, Start};
+use super::{MAX_INTERESTS, Pending, SubscribeError, Subscription, Wanted};
+use crate::hub::channel::{Attached, Begun, Channel, Lost, Reader, Start};
 use crate::hub::cursor::{Content, Found, fingerprint};
 use crate::hub::subscriber::Slot;
 use crate::hub::{
@@ -28,7 +28,7 @@ impl Subscription {
     ///
     /// # Errors
     ///
-    /// [`SubscribeError::TooMany`], [`SubscribeError::Ended`].
+    /// [`SubscribeError::TooMany`], [`SubscribeError::Ended`], [`SubscribeError::Patterns`].
     pub fn subscribe(&mut self, interest: impl Into<Interest>) -> Result<bool, SubscribeError> {
         let interest = interest.into();
         if !self.may_add(&interest)? {
@@ -68,7 +68,8 @@ impl Subscription {
     ///
     /// # Errors
     ///
-    /// [`SubscribeError::TooMany`], [`SubscribeError::Ended`]: nothing was subscribed to.
+    /// [`SubscribeError::TooMany`], [`SubscribeError::Ended`], [`SubscribeError::Patterns`]: nothing
+    /// was subscribed to.
     pub fn resume(
         &mut self,
         interests: impl IntoIterator<Item = impl Into<Interest>>,
@@ -80,6 +81,7 @@ impl Subscription {
         let mut wanted: Vec<Interest> = Vec::new();
         for interest in interests {
             let interest = interest.into();
+            self.may_have(&interest)?;
             if self.interests().chain(&wanted).any(|other| *other == interest) {
                 continue;
             }
@@ -141,7 +143,17 @@ impl Subscription {
         if self.interests.len() >= MAX_INTERESTS {
             return Err(SubscribeError::TooMany);
         }
+        self.may_have(interest)?;
         Ok(true)
+    }
+
+    fn may_have(&self, interest: &Interest) -> Result<(), SubscribeError> {
+        match interest {
+            Interest::Pattern(_) if self.hub.shared.backplane.is_some() => {
+                Err(SubscribeError::Patterns)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn add_channel(&mut self, name: ChannelName, since: Since<Position>) {
@@ -167,14 +179,63 @@ impl Subscription {
         if let Some(client) = &self.options.client {
             channel.join(client);
         }
-        let subscribed = Subscribed {
+        let attached = match attached {
+            Begun::Now(attached) => attached,
+            Begun::Later { reads } => {
+                return self.insert_pending(channel, Pending { start, was_recovering, reads });
+            }
+        };
+        self.push_subscribed(interest, &attached, was_recovering);
+        self.insert_attached(channel, attached, true);
+    }
+
+    fn push_subscribed(&mut self, interest: Interest, attached: &Attached, was_recovering: bool) {
+        self.push_item(Item::Subscribed(Subscribed {
             interest,
             position: Some(attached.reader.at),
             recovered: was_recovering && attached.recovered,
             was_recovering,
+        }));
+    }
+
+    /// Takes in a channel whose log is yet to be read.
+    fn insert_pending(&mut self, channel: Arc<Channel>, pending: Pending) {
+        let at = match pending.start {
+            Start::After(position) => position,
+            // Who breaks off before it was told where it begins has missed something.
+            Start::Live | Start::Beginning | Start::Unknown => nowhere(),
         };
-        self.push_item(Item::Subscribed(subscribed));
-        self.insert_attached(channel, attached, true);
+        let slot = self.insert_member(channel, Reader::at(at), true);
+        self.members[slot.index as usize].pending = Some(Box::new(pending));
+    }
+
+    /// Begins in a channel whose log may have been read meanwhile.
+    pub(super) fn begin_pending(&mut self, slot: Slot) {
+        let now = self.hub.shared.now();
+        let limit = self.hub.shared.replay_limit;
+        let after_gap = self.options.after_gap;
+        let member = &mut self.members[slot.index as usize];
+        let Some(pending) = member.pending.take() else { return };
+        let subscriber = (&self.subscriber, slot);
+        let start = (pending.start, pending.reads);
+        match member.channel.begin(start, after_gap, limit, subscriber, now) {
+            Err(not_yet) => {
+                member.pending = Some(pending);
+                member.ticket = Some(not_yet.ticket);
+                if not_yet.read {
+                    let channel = member.channel.clone();
+                    self.hub.shared.start_reading(&channel);
+                }
+            }
+            Ok(attached) => {
+                let interest = Interest::Channel(member.channel.name().clone());
+                member.reader = attached.reader;
+                member.delivered = attached.reader.at;
+                self.push_subscribed(interest, &attached, pending.was_recovering);
+                self.push_attached_gap(slot, &attached);
+                self.turns.push_back(slot);
+            }
+        }
     }
 
     /// Takes a channel that was found by a pattern for one that was asked for by name.
@@ -214,7 +275,7 @@ impl Subscription {
         true
     }
 
-    fn attach(&self, channel: &Arc<Channel>, start: Start, pinned: bool) -> Result<Attached, Lost> {
+    fn attach(&self, channel: &Arc<Channel>, start: Start, pinned: bool) -> Result<Begun, Lost> {
         let shared = &self.hub.shared;
         let limit = shared.replay_limit;
         let now = shared.now();
@@ -223,14 +284,18 @@ impl Subscription {
 
     /// Takes in a channel, and leaves word of the gap with which it begins, if there is one.
     fn insert_attached(&mut self, channel: Arc<Channel>, attached: Attached, pinned: bool) {
-        let at = attached.reader.at;
-        let interest = Interest::Channel(channel.name().clone());
         let slot = self.insert_member(channel, attached.reader, pinned);
-        if let Some((reason, from)) = attached.gap {
-            // Who breaks off before it has heard of the gap has to hear of it later.
-            self.members[slot.index as usize].delivered = from.unwrap_or_else(nowhere);
-            self.push_gap(Gap { interest, reason, from, to: Some(at) }, Some(slot));
-        }
+        self.push_attached_gap(slot, &attached);
+    }
+
+    fn push_attached_gap(&mut self, slot: Slot, attached: &Attached) {
+        let Some((reason, from)) = attached.gap else { return };
+        let member = &mut self.members[slot.index as usize];
+        // Who breaks off before it has heard of the gap has to hear of it later.
+        member.delivered = from.unwrap_or_else(nowhere);
+        let interest = Interest::Channel(member.channel.name().clone());
+        let to = Some(attached.reader.at);
+        self.push_gap(Gap { interest, reason, from, to }, Some(slot));
     }
 
     fn add_pattern(&mut self, pattern: Pattern, since: Since<&Found>) {
@@ -335,7 +400,9 @@ impl Subscription {
             return;
         }
         match (self.attach(channel, start, false), start) {
-            (Ok(attached), _) => self.insert_attached(channel.clone(), attached, false),
+            (Ok(Begun::Now(attached)), _) => self.insert_attached(channel.clone(), attached, false),
+            // Only with a backplane, and then there are no patterns.
+            (Ok(Begun::Later { .. }), _) => channel.detach(None, false),
             // Lost just now, with all that was to be recovered.
             (Err(Lost), Start::After(from)) => {
                 self.push_missing(channel.name(), GapReason::Expired, Some(from));

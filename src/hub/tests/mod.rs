@@ -2,6 +2,7 @@
 
 mod latest;
 mod model;
+mod nodes;
 mod threads;
 
 use std::sync::Arc;

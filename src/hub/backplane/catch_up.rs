@@ -1,0 +1,45 @@
+use std::sync::{Arc, Weak};
+
+use crate::hub::channel::{Channel, Loaded};
+use crate::hub::core::Shared;
+use crate::hub::stats::add;
+
+/// Reads what the mirror of a channel lacks, until it has everything that was delivered meanwhile.
+/// Of one channel this runs once at a time.
+pub(super) async fn catch_up(shared: Weak<Shared>, channel: Arc<Channel>) {
+    loop {
+        let Some((after, read)) = shared.upgrade().and_then(|shared| {
+            let backplane = shared.backplane.as_ref()?;
+            add(&shared.counters.catch_ups, 1);
+            let after = channel.read_after();
+            Some((after, backplane.read(channel.name(), after)))
+        }) else {
+            return;
+        };
+        // The hub is not kept alive by waiting.
+        let page = read.await;
+        let Some(shared) = shared.upgrade() else { return };
+        let Some(backplane) = &shared.backplane else { return };
+        let loaded = match page {
+            Ok(page) => channel.load(
+                after,
+                page,
+                &shared.patterns,
+                shared.now(),
+                shared.clock.unix_millis(),
+            ),
+            Err(_) => return shared.leave_unread(&channel),
+        };
+        shared.keep_to_budget();
+        match loaded {
+            Loaded::Done => return,
+            Loaded::More => {}
+            Loaded::Forked(epoch) => {
+                let renew = backplane.renew(channel.name(), epoch);
+                if renew.await.is_err() {
+                    return shared.leave_unread(&channel);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What is asked of Redis.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use redis::{RedisError, Script};
+
+use super::wire::{Keys, decode, encode};
+use super::{Connection, Shared};
+use crate::hub::backplane::{Outgoing, Page, Receipt, Record, Top, Unavailable};
+use crate::hub::{ChannelName, Epoch, Offset, Position};
+
+static PUBLISH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("publish.lua")));
+static READ: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("read.lua")));
+static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("renew.lua")));
+
+/// How many publications are read at once.
+const PAGE: usize = 256;
+
+/// The longest time that Redis is given: it does not take all that fit into its numbers.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+fn millis(age: Duration) -> u64 {
+    age.clamp(Duration::from_millis(1), LONGEST).as_millis() as u64
+}
+
+impl Shared {
+    fn keys<'a>(&'a self, channel: &'a ChannelName) -> Keys<'a> {
+        Keys { prefix: &self.settings.prefix, channel: channel.as_str() }
+    }
+
+    /// What an operator has to know of an error; a connection that is of no use any more is given up.
+    fn unavailable(&self, error: &RedisError) -> Unavailable {
+        use redis::{ErrorKind, ServerErrorKind};
+        let demoted = error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly);
+        if demoted || error.is_unrecoverable_error() {
+            self.broken.notify_one();
+        }
+        if error.is_timeout() { Unavailable::timeout() } else { Unavailable::new(error) }
+    }
+}
+
+pub(super) async fn publish(
+    shared: Arc<Shared>,
+    message: Outgoing,
+) -> Result<Receipt, Unavailable> {
+    let mut connection = shared.connection().await?;
+    let keys = shared.keys(&message.channel);
+    let mut call = PUBLISH.prepare_invoke();
+    call.key(keys.meta()).key(keys.stream()).key(keys.pubsub());
+    if let Some(key) = &message.idempotency_key {
+        call.key(keys.idempotency(key));
+    }
+    let pass_on = if shared.servers.are_a_cluster() { "SPUBLISH" } else { "PUBLISH" };
+    call.arg(Epoch::random().to_string())
+        .arg(encode(&message.content))
+        .arg(message.history_size)
+        .arg(millis(message.history_age))
+        .arg(millis(shared.settings.meta_ttl))
+        .arg(millis(message.idempotency_age))
+        .arg(pass_on);
+    let answer: (u8, String) =
+        call.invoke_async(&mut connection).await.map_err(|error| shared.unavailable(&error))?;
+    let position = answer.1.parse().map_err(|_| not_ours(&message.channel))?;
+    Ok(Receipt { position, duplicate: answer.0 == 1 })
+}
+
+type Entry = (String, (String, u64, String, Vec<u8>));
+
+pub(super) async fn read(
+    shared: Arc<Shared>,
+    channel: ChannelName,
+    after: Offset,
+) -> Result<Page, Unavailable> {
+    let mut connection = shared.connection().await?;
+    let keys = shared.keys(&channel);
+    let answer: (String, Offset, u64, Vec<Entry>) = READ
+        .key(keys.meta())
+        .key(keys.stream())
+        .arg(Epoch::random().to_string())
+        .arg(after.saturating_add(1))
+        .arg(PAGE)
+        .arg(millis(shared.settings.meta_ttl))
+        .invoke_async(&mut connection)
+        .await
+        .map_err(|error| shared.unavailable(&error))?;
+    let (epoch, offset, unix_millis, entries) = answer;
+    page(&epoch, offset, unix_millis, entries).ok_or_else(|| not_ours(&channel))
+}
+
+fn page(epoch: &str, offset: Offset, unix_millis: u64, entries: Vec<Entry>) -> Option<Page> {
+    let start: Position = format!("{epoch}-0").parse().ok()?;
+    let top = Top { position: Position { offset, ..start }, unix_millis };
+    let full = entries.len() == PAGE;
+    let records = entries.into_iter().map(|(id, (_, unix_millis, _, content))| {
+        let offset = id.strip_suffix("-0")?.parse().ok()?;
+        let position = Position { offset, ..start };
+        Some(Record { position, unix_millis, content: decode(Bytes::from(content))? })
+    });
+    let mut records = records.collect::<Option<Vec<_>>>()?;
+    // What is left of a log whose end was lost.
+    records.retain(|record| record.position.offset <= offset);
+    let more = full && records.last().is_some_and(|last| last.position.offset < offset);
+    Some(Page { top, records, more })
+}
+
+fn not_ours(channel: &ChannelName) -> Unavailable {
+    Unavailable::new(format_args!("the keys of {channel} hold what no hub has written"))
+}
+
+pub(super) async fn renew(
+    shared: Arc<Shared>,
+    channel: ChannelName,
+    epoch: Epoch,
+) -> Result<(), Unavailable> {
+    let mut connection = shared.connection().await?;
+    let keys = shared.keys(&channel);
+    let renewed: Result<u8, _> = RENEW
+        .key(keys.meta())
+        .key(keys.stream())
+        .arg(epoch.to_string())
+        .invoke_async(&mut connection)
+        .await;
+    renewed.map(drop).map_err(|error| shared.unavailable(&error))
+}
+
+/// Where the log of a channel ends, if there is one.
+pub(super) async fn top(
+    shared: &Shared,
+    connection: &mut Connection,
+    channel: &ChannelName,
+) -> Result<Option<Top>, Unavailable> {
+    let mut ask = redis::cmd("HMGET");
+    ask.arg(shared.keys(channel).meta()).arg(&["e", "o", "t"]);
+    let answer: (Option<String>, Option<Offset>, Option<u64>) =
+        ask.query_async(connection).await.map_err(|error| shared.unavailable(&error))?;
+    let (epoch, offset, unix_millis) = answer;
+    let offset = offset.unwrap_or(0);
+    let position = epoch.and_then(|epoch| format!("{epoch}-{offset}").parse().ok());
+    Ok(position.map(|position| Top { position, unix_millis: unix_millis.unwrap_or(0) }))
+}

@@ -1,0 +1,329 @@
+//! The connections of one hub, and what is done on them all the time.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use redis::aio::ConnectionLike as _;
+use redis::{Cmd, PushInfo, PushKind, Value, cmd};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use super::wire::{Keys, channel_of, decode_message};
+use super::{Connection, Link, Shared, logs};
+use crate::hub::ChannelName;
+use crate::hub::backplane::{Sink, Unavailable};
+
+/// What the hub asks for.
+pub(super) enum Command {
+    Attach(ChannelName),
+    Detach(ChannelName),
+}
+
+/// The hub is gone.
+struct Gone;
+
+/// How long to wait before the connection is made again: at first, and at most. Hubs do not all come
+/// at the same time.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// How often what could not be read is read again, and what is due is checked.
+const TICK: Duration = Duration::from_secs(1);
+/// How often channels that nobody listens to are given up.
+const SWEEP: u64 = 30;
+/// How many channels are subscribed to, or checked, in one go.
+const BATCH: usize = 256;
+
+/// Connects, again and again, until the hub is gone.
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    sink: Sink,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+) {
+    let mut wait = FIRST_WAIT;
+    let mut was_up = false;
+    loop {
+        let reason = match Session::start(&shared, &sink).await {
+            Ok(mut session) => {
+                if std::mem::replace(&mut was_up, true) {
+                    sink.reconnected();
+                }
+                wait = FIRST_WAIT;
+                match session.serve(&mut commands).await {
+                    Ok(Gone) => return,
+                    Err(reason) => reason,
+                }
+            }
+            Err(reason) => reason,
+        };
+        shared.link.send_modify(|link| {
+            let since = match link {
+                Link::Connecting(since) | Link::Down { since, .. } => *since,
+                Link::Up(_) => SystemTime::now(),
+            };
+            tracing::warn!(%reason, "not connected to Redis");
+            *link = Link::Down { since, reason };
+        });
+        if commands.is_closed() {
+            return;
+        }
+        sleep(wait.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+/// What the tasks of the connections tell.
+enum Event {
+    /// A connection was lost, or passes on something no longer.
+    Broken(&'static str),
+}
+
+/// A pair of connections: for what is asked, and for what is passed on.
+struct Session<'a> {
+    shared: &'a Arc<Shared>,
+    sink: &'a Sink,
+    commands: Connection,
+    subscriber: Connection,
+    events: mpsc::UnboundedReceiver<Event>,
+    /// The last probe that has arrived.
+    arrived: Arc<AtomicU64>,
+    sent: u64,
+    /// Where probes are sent.
+    probe: ChannelName,
+    ticks: u64,
+    hasher: RandomState,
+}
+
+impl<'a> Session<'a> {
+    async fn start(shared: &'a Arc<Shared>, sink: &'a Sink) -> Result<Self, Unavailable> {
+        // What an earlier connection has told is not about this one.
+        let _ = timeout(Duration::ZERO, shared.broken.notified()).await;
+        let limit = shared.settings.publish_timeout;
+        let (told, events) = mpsc::unbounded_channel();
+        let arrived = Arc::<AtomicU64>::default();
+        // Nobody else listens to it: no name of a channel of the hub's begins like this.
+        let node = fastrand::u64(..);
+        let probe = ChannelName::new(format!("{}.probe.{node:x}", ChannelName::RESERVED))
+            .map_err(Unavailable::new)?;
+        let connect = async {
+            let breaks = told.clone();
+            let commands = shared.servers.connect(limit, move |push: PushInfo| {
+                on_break(&push.kind, &breaks);
+                Ok::<_, Unavailable>(())
+            });
+            let commands = commands.await?;
+            let pushes = on_push(shared, sink, &probe, arrived.clone(), told);
+            let subscriber = shared.servers.connect(limit, pushes).await?;
+            Ok::<_, redis::RedisError>((commands, subscriber))
+        };
+        let connected = timeout(limit, connect).await.map_err(|_| Unavailable::timeout())?;
+        let (commands, subscriber) = connected.map_err(Unavailable::new)?;
+        let mut session = Session {
+            shared,
+            sink,
+            commands,
+            subscriber,
+            events,
+            arrived,
+            sent: 0,
+            probe,
+            ticks: 0,
+            hasher: RandomState::new(),
+        };
+        let probe = session.probe.clone();
+        session.ask("SUBSCRIBE", std::slice::from_ref(&probe)).await?;
+        Ok(session)
+    }
+
+    /// Works until something breaks.
+    async fn serve(
+        &mut self,
+        commands: &mut mpsc::UnboundedReceiver<Command>,
+    ) -> Result<Gone, Unavailable> {
+        for channels in self.sink.channels().chunks(BATCH) {
+            self.ask("SUBSCRIBE", channels).await?;
+        }
+        self.shared.link.send_replace(Link::Up(self.commands.clone()));
+        // Whatever was published meanwhile is read before anything later is delivered.
+        self.sink.channels().iter().for_each(|channel| self.sink.listening(channel));
+        self.sink.retry();
+        let mut batch = Vec::new();
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut probes = interval(self.shared.settings.probe_interval);
+        probes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                event = self.events.recv() => {
+                    let Some(Event::Broken(reason)) = event else { return Ok(Gone) };
+                    return Err(Unavailable::new(reason));
+                }
+                () = self.shared.broken.notified() => {
+                    return Err(Unavailable::new("a command has failed"));
+                }
+                _ = probes.tick() => self.probe().await?,
+                _ = ticks.tick() => self.tick().await,
+                received = commands.recv_many(&mut batch, BATCH) => {
+                    if received == 0 {
+                        return Ok(Gone);
+                    }
+                    self.change(batch.drain(..)).await?;
+                }
+            }
+        }
+    }
+
+    /// Subscribes to what the hub wants by now, and unsubscribes from what it does not.
+    async fn change(&mut self, batch: impl Iterator<Item = Command>) -> Result<(), Unavailable> {
+        let (mut attach, mut detach) = (Vec::new(), Vec::new());
+        for command in batch {
+            match command {
+                Command::Attach(channel) => attach.push(channel),
+                Command::Detach(channel) if !self.sink.wants(&channel) => detach.push(channel),
+                Command::Detach(_) => {}
+            }
+        }
+        // What is wanted again by then has asked for it again, after this.
+        self.ask("UNSUBSCRIBE", &detach).await?;
+        self.ask("SUBSCRIBE", &attach).await?;
+        attach.iter().for_each(|channel| self.sink.listening(channel));
+        Ok(())
+    }
+
+    /// Sends a command about channels of pub/sub, and waits for the answer.
+    async fn ask(&mut self, command: &str, channels: &[ChannelName]) -> Result<(), Unavailable> {
+        if channels.is_empty() {
+            return Ok(());
+        }
+        let prefix = &*self.shared.settings.prefix;
+        let name = |channel: &ChannelName| Keys { prefix, channel: channel.as_str() }.pubsub();
+        let asked = async {
+            if self.shared.servers.are_a_cluster() {
+                // Each belongs to a server of its own.
+                let mut asked = JoinSet::new();
+                for channel in channels {
+                    let mut subscriber = self.subscriber.clone();
+                    let mut ask = cmd(&format!("S{command}"));
+                    ask.arg(name(channel));
+                    asked.spawn(async move { subscriber.req_packed_command(&ask).await.map(drop) });
+                }
+                while let Some(answer) = asked.join_next().await {
+                    answer.map_err(Unavailable::new)?.map_err(Unavailable::new)?;
+                }
+                return Ok(());
+            }
+            let mut ask = cmd(command);
+            channels.iter().for_each(|channel| _ = ask.arg(name(channel)));
+            query(&mut self.subscriber, &ask).await
+        };
+        let limit = self.shared.settings.publish_timeout;
+        timeout(limit, asked).await.map_err(|_| Unavailable::timeout())?
+    }
+
+    /// Sends a probe, unless the one before has not arrived: then nothing does.
+    async fn probe(&mut self) -> Result<(), Unavailable> {
+        if self.arrived.load(Ordering::Relaxed) < self.sent {
+            return Err(Unavailable::new("nothing arrives by the connection, though it is open"));
+        }
+        self.sent += 1;
+        let prefix = &*self.shared.settings.prefix;
+        let publish = if self.shared.servers.are_a_cluster() { "SPUBLISH" } else { "PUBLISH" };
+        let mut send = cmd(publish);
+        send.arg(Keys { prefix, channel: self.probe.as_str() }.pubsub()).arg(self.sent);
+        // By itself: an answer that does not come must not keep the session from its work.
+        let mut commands = self.commands.clone();
+        tokio::spawn(async move { commands.req_packed_command(&send).await.map(drop) });
+        Ok(())
+    }
+
+    /// Checks the channels whose turn it is.
+    async fn tick(&mut self) {
+        self.ticks += 1;
+        self.sink.retry();
+        if self.ticks % SWEEP == 0 {
+            self.sink.sweep();
+        }
+        let due: Vec<_> =
+            self.sink.channels().into_iter().filter(|channel| self.is_due(channel)).collect();
+        for channels in due.chunks(BATCH) {
+            let (shared, sink) = (self.shared.clone(), self.sink.clone());
+            let (mut commands, channels) = (self.commands.clone(), channels.to_vec());
+            tokio::spawn(async move {
+                for channel in channels {
+                    match logs::top(&shared, &mut commands, &channel).await {
+                        Ok(Some(top)) => sink.check(&channel, top),
+                        // Reading begins a log.
+                        Ok(None) => sink.listening(&channel),
+                        Err(_) => return,
+                    }
+                }
+            });
+        }
+    }
+
+    /// Each channel has a period of its own, of 0.4 to 1.6 of the interval.
+    fn is_due(&self, channel: &ChannelName) -> bool {
+        let hash = self.hasher.hash_one(channel);
+        let mean = self.shared.settings.check_interval.as_secs_f64() / TICK.as_secs_f64();
+        let spread = (hash >> 32) as f64 / f64::from(u32::MAX);
+        let period = (mean * (0.4 + 1.2 * spread)).round().max(1.0) as u64;
+        (self.ticks + (hash & 0xffff_ffff)) % period == 0
+    }
+}
+
+async fn query(connection: &mut Connection, ask: &Cmd) -> Result<(), Unavailable> {
+    connection.req_packed_command(ask).await.map(drop).map_err(Unavailable::new)
+}
+
+fn on_break(kind: &PushKind, told: &mpsc::UnboundedSender<Event>) {
+    if *kind == PushKind::Disconnection {
+        // The session may have ended by itself.
+        let _ = told.send(Event::Broken("the connection was lost"));
+    }
+}
+
+/// What to do with what arrives by the connection of the subscriber.
+fn on_push(
+    shared: &Arc<Shared>,
+    sink: &Sink,
+    probe: &ChannelName,
+    arrived: Arc<AtomicU64>,
+    told: mpsc::UnboundedSender<Event>,
+) -> impl Fn(PushInfo) -> Result<(), Unavailable> + Send + Sync + 'static {
+    let (shared, sink, probe) = (shared.clone(), sink.clone(), probe.clone());
+    move |push| {
+        on_break(&push.kind, &told);
+        if push.kind == PushKind::SUnsubscribe
+            && let Some(Value::BulkString(from)) = push.data.first()
+            && let Some(channel) = channel_of(&shared.settings.prefix, from)
+            && sink.wants(&channel)
+        {
+            let _ = told.send(Event::Broken("a channel has moved to another server"));
+        }
+        if !matches!(push.kind, PushKind::Message | PushKind::SMessage) {
+            return Ok(());
+        }
+        let mut data = push.data.into_iter();
+        let (Some(Value::BulkString(from)), Some(Value::BulkString(message))) =
+            (data.next(), data.next())
+        else {
+            return Ok(());
+        };
+        let Some(channel) = channel_of(&shared.settings.prefix, &from) else { return Ok(()) };
+        if channel == probe {
+            let number = str::from_utf8(&message).ok().and_then(|number| number.parse().ok());
+            arrived.fetch_max(number.unwrap_or(0), Ordering::Relaxed);
+            return Ok(());
+        }
+        // What is not ours is as good as lost: the next one shows that it is missing.
+        if let Some(record) = decode_message(Bytes::from(message)) {
+            let _ = sink.deliver(&channel, record);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,328 @@
+//! Channels whose log is a mirror of the backplane's.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Channel, State};
+use crate::hub::backplane::{Page, Record, Top};
+use crate::hub::patterns::Patterns;
+use crate::hub::{Epoch, GapReason, Offset, Position, Publication};
+
+/// How many publications wait at most until those before them were read, and how many bytes of
+/// data. What is beyond that is read later.
+const HELD: usize = 1024;
+const HELD_BYTES: usize = 1024 * 1024;
+
+/// What is known of the log that is mirrored.
+#[derive(Default)]
+pub(super) struct Mirror {
+    /// The log was read to its end once: before, nobody knows where to begin.
+    pub(super) live: bool,
+    /// What there is belongs to the log of the backplane, if not all of it.
+    begun: bool,
+    /// It is being read. Publications that are delivered meanwhile wait.
+    reading: bool,
+    /// How often it was read to its end.
+    reads: u64,
+    /// When the last publication was published.
+    top_millis: u64,
+    /// Up to here something is missing that the backplane no longer has.
+    pub(super) hole_end: Offset,
+    held: Vec<Record>,
+    held_bytes: usize,
+    /// What is being read is not all: there is more than could be held, or than was passed on.
+    again: bool,
+    /// Nobody has listened when this was last looked at.
+    unwatched: bool,
+}
+
+/// What became of a publication that the backplane has passed on.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::hub) enum Delivery {
+    Appended,
+    Duplicate,
+    /// It waits until the log was read, as is being done.
+    Held,
+    /// It waits until the log was read. The caller has to do it.
+    Missing,
+}
+
+/// What became of a part of the log that was read.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::hub) enum Loaded {
+    Done,
+    /// Read on.
+    More,
+    /// The end of the log was lost, and another one has grown in its place, or will: it has to
+    /// begin anew.
+    Forked(Epoch),
+}
+
+impl Channel {
+    /// Takes in a publication.
+    pub(in crate::hub) fn deliver(
+        self: &Arc<Self>,
+        record: Record,
+        patterns: &Patterns,
+        now: Instant,
+        unix_millis: u64,
+    ) -> Delivery {
+        let mut wakers = Vec::new();
+        let Ok(mut state) = self.enter(patterns, &mut wakers) else { return Delivery::Duplicate };
+        let delivery = self.offer(&mut state, record, now, unix_millis);
+        if delivery == Delivery::Appended {
+            self.trim_and_tell(state, now, wakers);
+        }
+        delivery
+    }
+
+    fn offer(&self, state: &mut State, record: Record, now: Instant, unix_millis: u64) -> Delivery {
+        let top = state.log.top();
+        let Some(mirror) = &mut state.mirror else { return Delivery::Duplicate };
+        if !mirror.live || mirror.reading {
+            mirror.hold(record);
+            return if std::mem::replace(&mut mirror.reading, true) {
+                Delivery::Held
+            } else {
+                Delivery::Missing
+            };
+        }
+        let position = record.position;
+        if position.epoch == top.epoch && position.offset <= top.offset {
+            // At the same place there may be another one: the log is not what it was.
+            let forked = match state.log.get(position.offset) {
+                Some(publication) => !publication.is(&record),
+                None => position.offset == top.offset && mirror.top_millis != record.unix_millis,
+            };
+            mirror.reading = forked;
+            return if forked { Delivery::Missing } else { Delivery::Duplicate };
+        }
+        if position != state.log.next() {
+            mirror.hold(record);
+            mirror.reading = true;
+            return Delivery::Missing;
+        }
+        self.append(state, record, now, unix_millis);
+        Delivery::Appended
+    }
+
+    fn append(&self, state: &mut State, record: Record, now: Instant, unix_millis: u64) {
+        let age = Duration::from_millis(unix_millis.saturating_sub(record.unix_millis));
+        let at = now.checked_sub(age).unwrap_or(now);
+        if let Some(mirror) = &mut state.mirror {
+            mirror.top_millis = record.unix_millis;
+        }
+        let publication = Publication::from_record(self.name.clone(), record, self.budget.clone());
+        state.log.push(Arc::new(publication), at, self.options.conflates());
+    }
+
+    /// After which offset to read the log of the backplane. The last publication that there is is
+    /// read again: it tells whether the log is still the same.
+    pub(in crate::hub) fn read_after(&self) -> Offset {
+        let state = self.lock();
+        let begun = state.mirror.as_ref().is_some_and(|mirror| mirror.begun);
+        if begun { state.log.top().offset.saturating_sub(1) } else { 0 }
+    }
+
+    /// Says that the log is about to be read. `false`: it is being read already, and will be read
+    /// once more.
+    pub(in crate::hub) fn begin_reading(&self) -> bool {
+        let mut state = self.lock();
+        let Some(mirror) = state.mirror.as_mut() else { return false };
+        mirror.again = mirror.reading;
+        !std::mem::replace(&mut mirror.reading, true)
+    }
+
+    /// Whether the log ends elsewhere than the mirror. Then it is about to be read.
+    pub(in crate::hub) fn differs(&self, top: Top) -> bool {
+        let mut state = self.lock();
+        let here = state.log.top();
+        let Some(mirror) = &mut state.mirror else { return false };
+        let same = here == top.position && mirror.top_millis == top.unix_millis;
+        if mirror.reading || mirror.live && same {
+            return false;
+        }
+        mirror.reading = true;
+        true
+    }
+
+    /// The log could not be read.
+    pub(in crate::hub) fn stop_reading(&self) {
+        if let Some(mirror) = &mut self.lock().mirror {
+            mirror.reading = false;
+        }
+    }
+
+    /// Takes in what was read after an offset.
+    pub(in crate::hub) fn load(
+        self: &Arc<Self>,
+        after: Offset,
+        page: Page,
+        patterns: &Patterns,
+        now: Instant,
+        unix_millis: u64,
+    ) -> Loaded {
+        let mut wakers = Vec::new();
+        let Ok(mut state) = self.enter(patterns, &mut wakers) else { return Loaded::Done };
+        if let Some(epoch) = state.is_forked(&page) {
+            return Loaded::Forked(epoch);
+        }
+        if !state.begin_unless_same(after, &page) {
+            return Loaded::More;
+        }
+        let mut records = page.records;
+        if !page.more {
+            // The history may be short, or none: what waits need not be in it.
+            records.extend(state.take_held(page.top.position));
+            records.sort_by_key(|record| record.position.offset);
+            records.dedup_by_key(|record| record.position.offset);
+        }
+        let top = state.log.top().offset;
+        let news = records.into_iter().filter(|record| record.position.offset > top);
+        for record in news {
+            state.skip_to(record.position.offset - 1);
+            self.append(&mut state, record, now, unix_millis);
+        }
+        let mut loaded = Loaded::More;
+        if !page.more {
+            state.skip_to(page.top.position.offset);
+            loaded = self.release_held(&mut state, page.top, now, unix_millis);
+        }
+        self.trim_and_tell(state, now, wakers);
+        loaded
+    }
+
+    /// The log was read to its end: what waited for that follows.
+    fn release_held(&self, state: &mut State, top: Top, now: Instant, unix_millis: u64) -> Loaded {
+        let end = state.log.top();
+        let Some(mirror) = &mut state.mirror else { return Loaded::Done };
+        mirror.live = true;
+        mirror.reading = false;
+        mirror.reads += 1;
+        if end == top.position {
+            mirror.top_millis = top.unix_millis;
+        }
+        mirror.held_bytes = 0;
+        let mut more = std::mem::take(&mut mirror.again);
+        let mut held = std::mem::take(&mut mirror.held);
+        held.retain(|record| record.position.epoch == end.epoch);
+        held.sort_by_key(|record| record.position.offset);
+        for record in held {
+            // What still does not follow is held again.
+            more |= self.offer(state, record, now, unix_millis) == Delivery::Missing;
+        }
+        if !more {
+            return Loaded::Done;
+        }
+        if let Some(mirror) = &mut state.mirror {
+            mirror.reading = true;
+        }
+        Loaded::More
+    }
+
+    /// Whether nobody listens, and nobody did when this was last asked.
+    pub(in crate::hub) fn is_unwatched(&self) -> bool {
+        let mut state = self.lock();
+        let watched = state.subscribers > 0;
+        let Some(mirror) = &mut state.mirror else { return false };
+        std::mem::replace(&mut mirror.unwatched, !watched) && !watched
+    }
+
+    /// The end of the log, if it is known.
+    pub(in crate::hub) fn known_top(&self) -> Option<Position> {
+        let state = self.lock();
+        let live = state.mirror.as_ref().is_none_or(|mirror| mirror.live);
+        live.then(|| state.log.top())
+    }
+}
+
+impl Mirror {
+    /// How often the log will have been read when what there is now was surely read.
+    pub(super) fn reads_to_come(&self) -> u64 {
+        self.reads + 1 + u64::from(self.reading)
+    }
+
+    pub(super) fn was_read(&self, reads: u64) -> bool {
+        self.reads >= reads
+    }
+
+    /// Whether that is so of the log and not only of the mirror. A subscriber may have been on
+    /// another node, which was told of publications, or of a new log, before this one.
+    pub(super) fn settles(&self, outcome: Option<Result<(), GapReason>>) -> bool {
+        !matches!(outcome, Some(Err(GapReason::Ahead | GapReason::Epoch)))
+    }
+
+    fn hold(&mut self, record: Record) {
+        let bytes = record.content.data.len();
+        if self.held.len() >= HELD || self.held_bytes + bytes > HELD_BYTES && !self.held.is_empty()
+        {
+            self.again = true;
+            return;
+        }
+        self.held_bytes += bytes;
+        self.held.push(record);
+    }
+}
+
+impl State {
+    /// The log is about to be read because somebody has to know how it is now. `false`: it is being
+    /// read, or will be without that.
+    pub(super) fn begin_to_verify(&mut self) -> bool {
+        let Some(mirror) = self.mirror.as_mut().filter(|mirror| mirror.live) else { return false };
+        !std::mem::replace(&mut mirror.reading, true)
+    }
+
+    /// Whether the log of the backplane has the epoch of the mirror, but not its publications.
+    fn is_forked(&self, page: &Page) -> Option<Epoch> {
+        let mirror = self.mirror.as_ref().filter(|mirror| mirror.begun)?;
+        let here = self.log.top();
+        let there = page.top.position;
+        if here.epoch != there.epoch {
+            return None;
+        }
+        let at_here = page.records.iter().find(|record| record.position.offset == here.offset);
+        let differs = match (at_here, self.log.get(here.offset)) {
+            (Some(record), Some(publication)) => !publication.is(record),
+            (Some(record), None) => record.unix_millis != mirror.top_millis,
+            (None, _) => there.offset == here.offset && page.top.unix_millis != mirror.top_millis,
+        };
+        (there.offset < here.offset || differs).then_some(here.epoch)
+    }
+
+    /// Begins the log, if it is not that of the page. `false`: it has to be read from its beginning.
+    fn begin_unless_same(&mut self, after: Offset, page: &Page) -> bool {
+        let top = page.top.position;
+        let Some(mirror) = &mut self.mirror else { return true };
+        if mirror.begun && self.log.top().epoch == top.epoch {
+            return true;
+        }
+        mirror.live = false;
+        mirror.begun = after == 0;
+        if after > 0 {
+            return false;
+        }
+        let before = page.records.first().map(|record| record.position.offset - 1);
+        self.log.begin(top.epoch, before.unwrap_or(top.offset));
+        mirror.hole_end = 0;
+        mirror.top_millis = 0;
+        true
+    }
+
+    /// What waits, up to that position.
+    fn take_held(&mut self, top: Position) -> Vec<Record> {
+        let Some(mirror) = &mut self.mirror else { return Vec::new() };
+        let is_in = |record: &mut Record| {
+            record.position.epoch == top.epoch && record.position.offset <= top.offset
+        };
+        mirror.held.extract_if(.., is_in).collect()
+    }
+
+    /// What is missing up to that offset is gone.
+    fn skip_to(&mut self, offset: Offset) {
+        let Some(mirror) = &mut self.mirror else { return };
+        if offset > self.log.top().offset {
+            self.log.skip_to(offset);
+            mirror.hole_end = offset;
+        }
+    }
+}
