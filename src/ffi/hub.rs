@@ -13,7 +13,9 @@ use tokio::sync::Notify;
 use super::convert::{
     Out, Versioned, bad_argument, content_in, lithe_string_t, text_in, versioned_in, versioned_out,
 };
-use super::error::{Error, LITHE_ERR_IO, LITHE_ERR_NOT_FOUND, LITHE_ERR_TOO_LARGE, boundary};
+use super::error::{
+    Error, LITHE_ERR_IO, LITHE_ERR_NOT_FOUND, LITHE_ERR_TIMEOUT, LITHE_ERR_TOO_LARGE, boundary,
+};
 use super::handle::{self, Kind, Object, Table};
 use super::hub_options::{builder_in, lithe_hub_options_t};
 use super::{fork, signal};
@@ -221,6 +223,8 @@ impl From<PublishError> for Error {
     fn from(error: PublishError) -> Self {
         let code = match error {
             PublishError::TooLarge { .. } => LITHE_ERR_TOO_LARGE,
+            PublishError::Unavailable(_) => LITHE_ERR_IO,
+            PublishError::Timeout(_) => LITHE_ERR_TIMEOUT,
         };
         Error::with(code, error)
     }

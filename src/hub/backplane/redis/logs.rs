@@ -15,8 +15,9 @@ static PUBLISH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("pu
 static READ: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("read.lua")));
 static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("renew.lua")));
 
-/// How many publications are read at once.
+/// How much is read at once, in publications and in bytes. One publication may be larger.
 const PAGE: usize = 256;
+const PAGE_BYTES: usize = 1024 * 1024;
 
 /// The longest time that Redis is given: it does not take all that fit into its numbers.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -75,24 +76,26 @@ pub(super) async fn read(
 ) -> Result<Page, Unavailable> {
     let mut connection = shared.connection().await?;
     let keys = shared.keys(&channel);
-    let answer: (String, Offset, u64, Vec<Entry>) = READ
+    let answer: (String, Offset, u64, Vec<Entry>, u8) = READ
         .key(keys.meta())
         .key(keys.stream())
         .arg(Epoch::random().to_string())
         .arg(after.saturating_add(1))
         .arg(PAGE)
+        .arg(PAGE_BYTES)
         .arg(millis(shared.settings.meta_ttl))
         .invoke_async(&mut connection)
         .await
         .map_err(|error| shared.unavailable(&error))?;
-    let (epoch, offset, unix_millis, entries) = answer;
-    page(&epoch, offset, unix_millis, entries).ok_or_else(|| not_ours(&channel))
+    let (epoch, offset, unix_millis, entries, more) = answer;
+    let page = page(&epoch, offset, unix_millis, entries);
+    let page = page.ok_or_else(|| not_ours(&channel))?;
+    Ok(Page { more: more == 1, ..page })
 }
 
 fn page(epoch: &str, offset: Offset, unix_millis: u64, entries: Vec<Entry>) -> Option<Page> {
     let start: Position = format!("{epoch}-0").parse().ok()?;
     let top = Top { position: Position { offset, ..start }, unix_millis };
-    let full = entries.len() == PAGE;
     let records = entries.into_iter().map(|(id, (_, unix_millis, _, content))| {
         let offset = id.strip_suffix("-0")?.parse().ok()?;
         let position = Position { offset, ..start };
@@ -101,8 +104,7 @@ fn page(epoch: &str, offset: Offset, unix_millis: u64, entries: Vec<Entry>) -> O
     let mut records = records.collect::<Option<Vec<_>>>()?;
     // What is left of a log whose end was lost.
     records.retain(|record| record.position.offset <= offset);
-    let more = full && records.last().is_some_and(|last| last.position.offset < offset);
-    Some(Page { top, records, more })
+    Some(Page { top, records, more: false })
 }
 
 fn not_ours(channel: &ChannelName) -> Unavailable {

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use tokio::runtime::{self, Handle};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
 use self::connection::{Connection, Servers};
 use self::session::Command;
@@ -100,7 +100,12 @@ struct Shared {
     link: watch::Sender<Link>,
     /// Whoever finds that the connection is of no use any more tells the session.
     broken: Notify,
+    /// Bounds what is read at the same time: after a break all channels are.
+    reads: Semaphore,
 }
+
+/// How many logs are read at the same time.
+const READS: usize = 64;
 
 /// The connection for commands.
 #[derive(Clone)]
@@ -115,7 +120,8 @@ enum Link {
 }
 
 impl Redis {
-    /// The settings of a backplane over a server with that URL: `redis://[user:password@]host:port/db`.
+    /// The settings of a backplane over a server with that URL:
+    /// `redis://[user:password@]host:port/db`. There is no TLS.
     pub fn builder(url: impl Into<String>) -> RedisBuilder {
         RedisBuilder {
             urls: vec![url.into()],
@@ -233,6 +239,7 @@ impl RedisBuilder {
             settings: self.settings,
             link: watch::Sender::new(Link::Connecting(SystemTime::now())),
             broken: Notify::new(),
+            reads: Semaphore::new(READS),
         };
         Ok(Redis {
             shared: Arc::new(shared),
@@ -261,10 +268,10 @@ impl Redis {
     /// Does something on the runtime, until the timeout.
     fn run<T: Send + 'static>(
         &self,
+        timeout: Duration,
         work: impl Future<Output = Result<T, Unavailable>> + Send + 'static,
     ) -> Work<Result<T, Unavailable>> {
         let (done, result) = oneshot::channel();
-        let timeout = self.shared.settings.publish_timeout;
         self.handle.spawn(async move {
             let finished = tokio::time::timeout(timeout, work).await;
             // Nobody may wait for it any more.
@@ -297,15 +304,21 @@ impl Backplane for Redis {
     }
 
     fn publish(&self, message: Outgoing) -> Work<Result<Receipt, Unavailable>> {
-        self.run(logs::publish(self.shared.clone(), message))
+        self.run(self.publish_timeout(), logs::publish(self.shared.clone(), message))
     }
 
     fn read(&self, channel: &ChannelName, after: Offset) -> Work<Result<Page, Unavailable>> {
-        self.run(logs::read(self.shared.clone(), channel.clone(), after))
+        let (shared, channel) = (self.shared.clone(), channel.clone());
+        let timeout = self.shared.settings.publish_timeout;
+        self.run(Duration::MAX, async move {
+            let _turn = shared.reads.acquire().await;
+            let read = logs::read(shared.clone(), channel, after);
+            tokio::time::timeout(timeout, read).await.unwrap_or(Err(Unavailable::timeout()))
+        })
     }
 
     fn renew(&self, channel: &ChannelName, epoch: Epoch) -> Work<Result<(), Unavailable>> {
-        self.run(logs::renew(self.shared.clone(), channel.clone(), epoch))
+        self.run(self.publish_timeout(), logs::renew(self.shared.clone(), channel.clone(), epoch))
     }
 
     fn health(&self) -> Health {

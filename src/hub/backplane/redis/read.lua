@@ -1,15 +1,27 @@
 -- Reads the log of a channel, which is begun unless there is one.
 --
 -- KEYS: meta, stream
--- ARGV: a new epoch, the first offset to read, how many publications, age of meta in milliseconds
+-- ARGV: a new epoch, the first offset to read, how many publications at most, how many bytes of them
+-- (one may be larger), age of meta in milliseconds
 local meta = redis.call('HMGET', KEYS[1], 'e', 'o', 't')
 if not meta[1] then
     redis.call('HSET', KEYS[1], 'e', ARGV[1])
     redis.call('DEL', KEYS[2])
     meta = {ARGV[1], false, false}
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
-return {
-    meta[1], meta[2] or '0', meta[3] or '0',
-    redis.call('XRANGE', KEYS[2], ARGV[2] .. '-0', '+', 'COUNT', ARGV[3])
-}
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
+local entries, bytes, more, start = {}, 0, 0, ARGV[2] .. '-0'
+repeat
+    local part = redis.call('XRANGE', KEYS[2], start, '+', 'COUNT', 16)
+    for _, entry in ipairs(part) do
+        bytes = bytes + #(entry[2][4] or '')
+        local full = #entries == tonumber(ARGV[3]) or bytes > tonumber(ARGV[4])
+        if full and #entries > 0 then
+            more = 1
+            break
+        end
+        entries[#entries + 1] = entry
+        start = '(' .. entry[1]
+    end
+until #part < 16 or more == 1
+return {meta[1], meta[2] or '0', meta[3] or '0', entries, more}

@@ -65,7 +65,10 @@ pub(super) async fn run(
                 Link::Connecting(since) | Link::Down { since, .. } => *since,
                 Link::Up(_) => SystemTime::now(),
             };
-            tracing::warn!(%reason, "not connected to Redis");
+            match link {
+                Link::Down { .. } => tracing::debug!(%reason, "still not connected to Redis"),
+                _ => tracing::warn!(%reason, "not connected to Redis"),
+            }
             *link = Link::Down { since, reason };
         });
         if commands.is_closed() {
@@ -148,6 +151,7 @@ impl<'a> Session<'a> {
             self.ask("SUBSCRIBE", channels).await?;
         }
         self.shared.link.send_replace(Link::Up(self.commands.clone()));
+        tracing::info!("connected to Redis");
         // Whatever was published meanwhile is read before anything later is delivered.
         self.sink.channels().iter().for_each(|channel| self.sink.listening(channel));
         self.sink.retry();
