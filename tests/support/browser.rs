@@ -1,4 +1,5 @@
 //! A headless Chromium, driven through chromedriver by WebDriver (W3C).
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
