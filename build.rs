@@ -61,6 +61,8 @@ mod header {
         "hub",
         "history",
         "subscribe",
+        "mount",
+        "authorization",
         "codec",
         "options",
     ];

@@ -120,6 +120,18 @@
 #define LITHE_SUBSCRIBE_OPTIONS_INIT \
     { sizeof(lithe_subscribe_options_t), { NULL, 0 }, 0, 0, 0, 0, { NULL, 0 }, { NULL, 0 } }
 
+/** Initializes a lithe_mount_options_t with the defaults. */
+#define LITHE_MOUNT_OPTIONS_INIT \
+    { sizeof(lithe_mount_options_t), 0, 0, NULL, NULL, 0, 0, 0, 0, 0, NULL, { NULL, 0 }, NULL, NULL, NULL }
+
+/** Initializes a lithe_authorization_info_t. */
+#define LITHE_AUTHORIZATION_INFO_INIT \
+    { sizeof(lithe_authorization_info_t), 0, 0, 0, \
+      { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, { NULL, 0 } }
+
+/** Initializes a lithe_grant_t that refuses. */
+#define LITHE_GRANT_INIT { sizeof(lithe_grant_t), 0, 0, { NULL, 0 }, { NULL, 0 }, 0, 0 }
+
 /** Initializes a lithe_codec_options_t with the defaults. */
 #define LITHE_CODEC_OPTIONS_INIT { sizeof(lithe_codec_options_t), 0, NULL }
 
@@ -1209,6 +1221,181 @@ typedef struct lithe_subscribe_options_t {
 } lithe_subscribe_options_t;
 
 /**
+ * Who says what clients may do: LITHE_AUTHORIZE_PUBLIC and so on; 0 is the default.
+ */
+typedef int32_t lithe_authorize;
+
+/**
+ * How a hub is served. To be initialized with LITHE_MOUNT_OPTIONS_INIT, which asks for the
+ * defaults; a field that is 0 or NULL does so too. -1 in the place of a limit or a time is none.
+ */
+typedef struct lithe_mount_options_t {
+    /**
+     * The size of this struct, which tells its version.
+     */
+    size_t size;
+    /**
+     * Who says what clients may do.
+     */
+    lithe_authorize authorize;
+    /**
+     * How long the host may take to answer a question; then the client is refused, and may try
+     * again. Default: 5 s. Cannot be -1.
+     */
+    int32_t authorize_timeout_ms;
+    /**
+     * The pages that may connect, as a browser names them, with commas between them, or "*" for
+     * all, as in lithe_ws_options_t. Default: pages from the server's own host.
+     */
+    const char *origins;
+    /**
+     * The cookie that may hold a token. Default: "lithe_token".
+     */
+    const char *cookie;
+    /**
+     * How many channels and patterns a client may be subscribed to. Default, and the most: 256.
+     */
+    int32_t max_channels;
+    /**
+     * How many clients there may be; one more is told to come back later, in a way that an
+     * EventSource understands. Default: no limit but the server's.
+     */
+    int32_t max_connections;
+    /**
+     * About how many bytes are on their way to a client at a time; what comes meanwhile stays in the
+     * hub, once for all. Default: 64 KiB. Cannot be -1.
+     */
+    int64_t max_in_flight_bytes;
+    /**
+     * After how long without an event a comment is sent on an event stream. Default: 15 s.
+     */
+    int32_t keep_alive_ms;
+    /**
+     * How long clients wait at most before they reconnect; each is given a time of its own, from a
+     * third of this on. Default: 3 s. Cannot be -1.
+     */
+    int32_t retry_ms;
+    /**
+     * How the tokens are signed, for LITHE_AUTHORIZE_JWT: "HS256" and so on for a secret, "RS256",
+     * "PS256", "ES256", "EdDSA" and so on for a public key.
+     */
+    const char *jwt_algorithm;
+    /**
+     * The secret, or the public key in PEM, that their signatures are checked with.
+     */
+    struct lithe_string_t jwt_key;
+    /**
+     * A file with keys (RFC 7517, JSON Web Key Set), besides that one or in its place. It is read
+     * again when it has changed.
+     */
+    const char *jwt_key_file;
+    /**
+     * Who they have to be from (iss). Default: anybody who has the key.
+     */
+    const char *jwt_issuer;
+    /**
+     * Who they have to be for (aud). Default: tokens that are for somebody in particular are refused.
+     */
+    const char *jwt_audience;
+} lithe_mount_options_t;
+
+/**
+ * A question of who may do what: LITHE_EVENT_AUTHORIZE or lithe_server_authorize gives it,
+ * lithe_authorization_free takes it back.
+ */
+typedef uint64_t lithe_authorization_t;
+
+/**
+ * What a client wants to do: LITHE_ACTION_CONNECT and so on.
+ */
+typedef int32_t lithe_action;
+
+/**
+ * What the host is asked. To be initialized with LITHE_AUTHORIZATION_INFO_INIT. The texts are valid
+ * until lithe_authorization_free.
+ */
+typedef struct lithe_authorization_info_t {
+    /**
+     * The size of this struct, which tells its version.
+     */
+    size_t size;
+    /**
+     * What the client wants to do.
+     */
+    lithe_action action;
+    /**
+     * Of LITHE_ACTION_CONNECT: 1 when the client is connected already and presents a new token, which
+     * has to be for the same `subject`.
+     */
+    int32_t renews;
+    /**
+     * Of a client that is connected: the number that it was let in with.
+     */
+    uint64_t tag;
+    /**
+     * Of a client that is connected: the name that it was let in by, or empty.
+     */
+    struct lithe_string_t subject;
+    /**
+     * On which channel, or on all channels of which pattern; empty for LITHE_ACTION_CONNECT.
+     */
+    struct lithe_string_t channel;
+    /**
+     * Of LITHE_ACTION_CONNECT: the token that it presents; empty when there is none. It comes from
+     * the Authorization header, a cookie, or a message of the client's.
+     */
+    struct lithe_string_t token;
+    /**
+     * Of LITHE_ACTION_CONNECT: the query of its request, without the question mark.
+     */
+    struct lithe_string_t query;
+    /**
+     * Of LITHE_ACTION_CONNECT: the address that the connection comes from, without the port.
+     */
+    struct lithe_string_t peer;
+} lithe_authorization_info_t;
+
+/**
+ * Why a client may not connect: LITHE_REFUSAL_DENIED and so on; 0 is the default.
+ */
+typedef int32_t lithe_refusal;
+
+/**
+ * The host's answer. To be initialized with LITHE_GRANT_INIT, which refuses.
+ */
+typedef struct lithe_grant_t {
+    /**
+     * The size of this struct, which tells its version.
+     */
+    size_t size;
+    /**
+     * 1: the client may. 0: it may not.
+     */
+    int32_t allow;
+    /**
+     * Why a client may not connect.
+     */
+    lithe_refusal refusal;
+    /**
+     * Of LITHE_ACTION_CONNECT: who the client is, by which others see it where presence is on. At
+     * most 255 bytes, without control characters. Default: a guest.
+     */
+    struct lithe_string_t subject;
+    /**
+     * Of LITHE_ACTION_CONNECT: what others may know of it; any bytes.
+     */
+    struct lithe_string_t info;
+    /**
+     * Of LITHE_ACTION_CONNECT: in what time it has to present a new token. Default, and -1: never.
+     */
+    int64_t expires_in_ms;
+    /**
+     * Of LITHE_ACTION_CONNECT: the host's own number for the client, which later questions bear.
+     */
+    uint64_t tag;
+} lithe_grant_t;
+
+/**
  * LITHE_ROLE_SERVER or LITHE_ROLE_CLIENT.
  */
 typedef int32_t lithe_role;
@@ -1366,6 +1553,12 @@ typedef uint64_t lithe_options_t;
 #define LITHE_EVENT_READABLE 7
 
 /**
+ * A client of a hub that was mounted with LITHE_AUTHORIZE_HOST wants to do something: `handle` is
+ * the lithe_authorization_t, which the host answers (lithe_authorization_answer) and frees.
+ */
+#define LITHE_EVENT_AUTHORIZE 8
+
+/**
  * A lithe_server_t.
  */
 #define LITHE_HANDLE_SERVER 1
@@ -1389,6 +1582,11 @@ typedef uint64_t lithe_options_t;
  * A lithe_response_t.
  */
 #define LITHE_HANDLE_RESPONSE 6
+
+/**
+ * A lithe_authorization_t.
+ */
+#define LITHE_HANDLE_AUTHORIZATION 10
 
 /**
  * Messages are not compressed. The default: compression costs time, and secrets beside text that
@@ -1419,7 +1617,7 @@ typedef uint64_t lithe_options_t;
 #define LITHE_OVERFLOW_DROP_OLDEST 3
 
 /**
- * The subscriber's connection is closed.
+ * The subscriber's connection is closed, a WebSocket with 4201.
  */
 #define LITHE_OVERFLOW_DISCONNECT 4
 
@@ -1458,6 +1656,80 @@ typedef uint64_t lithe_options_t;
  * The same, but on a WebSocket always a message of bytes.
  */
 #define LITHE_FORMAT_BINARY 2
+
+/**
+ * An object in JSON, which names the channel and the position: a frame "pub" of the hub's protocol
+ * for WebSockets, in which there are also frames that tell of gaps, of who comes and goes, and of
+ * the cursor. On an event stream it is the data of the event.
+ */
+#define LITHE_FORMAT_JSON 3
+
+/**
+ * Everybody may subscribe to every channel, read its history and see who is on it; nobody may
+ * publish. The default.
+ */
+#define LITHE_AUTHORIZE_PUBLIC 1
+
+/**
+ * The host is asked: LITHE_EVENT_AUTHORIZE, or lithe_server_authorize.
+ */
+#define LITHE_AUTHORIZE_HOST 2
+
+/**
+ * JSON Web Tokens say so, in the lists "subscribe", "publish", "history" and "presence" of their claim
+ * "lithe".
+ */
+#define LITHE_AUTHORIZE_JWT 3
+
+/**
+ * Connect, or go on with a new token.
+ */
+#define LITHE_ACTION_CONNECT 1
+
+/**
+ * Get what is published on a channel from now on, and what it has missed since its cursor.
+ */
+#define LITHE_ACTION_SUBSCRIBE 2
+
+/**
+ * Read publications of a channel from before it came.
+ */
+#define LITHE_ACTION_HISTORY 3
+
+/**
+ * Publish on a channel.
+ */
+#define LITHE_ACTION_PUBLISH 4
+
+/**
+ * See who is on a channel.
+ */
+#define LITHE_ACTION_PRESENCE 5
+
+/**
+ * It is known, and may not: 403. The default.
+ */
+#define LITHE_REFUSAL_DENIED 1
+
+/**
+ * It presents no token, and has to: 401.
+ */
+#define LITHE_REFUSAL_MISSING 2
+
+/**
+ * Its token is not valid: 401.
+ */
+#define LITHE_REFUSAL_INVALID 3
+
+/**
+ * Its token was valid once: 401.
+ */
+#define LITHE_REFUSAL_EXPIRED 4
+
+/**
+ * It cannot be found out now; it may try again.
+ */
+#define LITHE_REFUSAL_UNAVAILABLE 5
 
 /**
  * The end that was connected to.
@@ -1544,6 +1816,16 @@ typedef uint64_t lithe_options_t;
  * A lithe_subscribe_options_t.
  */
 #define LITHE_OPTIONS_SUBSCRIBE 11
+
+/**
+ * A lithe_mount_options_t.
+ */
+#define LITHE_OPTIONS_MOUNT 12
+
+/**
+ * A lithe_grant_t.
+ */
+#define LITHE_OPTIONS_GRANT 13
 
 #ifdef __cplusplus
 extern "C" {
@@ -2496,6 +2778,98 @@ int32_t lithe_ws_unsubscribe(lithe_ws_t ws,
                              lithe_hub_t hub,
                              const char *channel,
                              size_t channel_len);
+
+/**
+ * Subscribes an event stream, as lithe_ws_subscribe does a WebSocket. Each event has the name of
+ * the publication, and the client's cursor for its id: a browser sends it as Last-Event-ID when it
+ * reconnects, and it is what the host then gives as the cursor (lithe_request_last_event_id).
+ *
+ * Data that is not UTF-8 comes as a URL, "data:application/octet-stream;base64,...". Gaps and the
+ * like are told by events: "lithe.sub" when the client is subscribed, "lithe.gap" when it has missed
+ * something, "lithe.presence" when others come and go, whose data is JSON.
+ *
+ * Never blocks. Errors: BAD_HANDLE, for either, BAD_ARGUMENT, such as LITHE_FORMAT_BINARY, NOT_UTF8,
+ * TOO_LARGE, CLOSED, FULL for more than 256 channels and patterns, WRONG_STATE when it is subscribed
+ * to the hub already and the options differ.
+ */
+int32_t lithe_sse_subscribe(lithe_sse_t sse,
+                            lithe_hub_t hub,
+                            const char *channels,
+                            size_t channels_len,
+                            const struct lithe_subscribe_options_t *options);
+
+/**
+ * Subscribes an event stream no longer to a channel or pattern. Otherwise it is
+ * lithe_ws_unsubscribe.
+ */
+int32_t lithe_sse_unsubscribe(lithe_sse_t sse,
+                              lithe_hub_t hub,
+                              const char *channel,
+                              size_t channel_len);
+
+/**
+ * Serves a hub's channels below a path of the server, such as "/hub", by the library's own
+ * protocol: "/hub/sse" as an event stream, "/hub/ws" as a WebSocket, "/hub/poll" as a long-poll,
+ * with one cursor for all three, and "/hub/session" for tickets and new tokens. A page listens with
+ * `new EventSource("/hub/sse?channel=news")`.
+ *
+ * Requests below the path do not reach the host. What clients may do is said by the options; NULL is
+ * for the defaults. A hub may be mounted on several servers, or at several paths with different
+ * options, and stays mounted until the server is freed. The path is NUL-terminated, of letters,
+ * digits and -_.~ between its slashes.
+ *
+ * Reads the file of keys, if there is one, but otherwise never blocks. Errors: BAD_HANDLE, for
+ * either, BAD_ARGUMENT, NOT_UTF8, TOO_LARGE, IO when the file of keys cannot be used.
+ */
+int32_t lithe_server_mount(lithe_server_t server,
+                           lithe_hub_t hub,
+                           const char *path,
+                           const struct lithe_mount_options_t *options);
+
+/**
+ * Waits for the next question of who may do what on a hub that was mounted with
+ * LITHE_AUTHORIZE_HOST, for `timeout_ms` at most: for programs that do not take events. The host
+ * answers it with lithe_authorization_answer, and frees it.
+ *
+ * Several threads may wait; each question goes to one of them. On an error `*authorization` is 0.
+ * Blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, TIMEOUT, SHUTTING_DOWN when the server is stopped.
+ */
+int32_t lithe_server_authorize(lithe_server_t server,
+                               lithe_authorization_t *authorization,
+                               int32_t timeout_ms);
+
+/**
+ * Fills in what the host is asked. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT.
+ */
+int32_t lithe_authorization_info(lithe_authorization_t authorization,
+                                 struct lithe_authorization_info_t *info);
+
+/**
+ * The value of a header of the request that a client connects by; of several with that name the
+ * first. The name counts in any case, and is NUL-terminated.
+ *
+ * The text is valid until lithe_authorization_free. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT,
+ * NOT_UTF8, NOT_FOUND when there is no such header, or the question is about something else.
+ */
+int32_t lithe_authorization_header(lithe_authorization_t authorization,
+                                   const char *name,
+                                   struct lithe_string_t *value);
+
+/**
+ * Answers a question. NULL in the place of the grant refuses. The handle is still to be freed.
+ *
+ * Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, NOT_UTF8, TOO_LARGE, WRONG_STATE when it was
+ * answered already, CLOSED when the client has gone, or was refused because the answer took longer
+ * than lithe_mount_options_t allows.
+ */
+int32_t lithe_authorization_answer(lithe_authorization_t authorization,
+                                   const struct lithe_grant_t *grant);
+
+/**
+ * Ends the handle of a question. The client is refused that has no answer yet: it may try again.
+ * Never blocks. Errors: BAD_HANDLE.
+ */
+int32_t lithe_authorization_free(lithe_authorization_t authorization);
 
 /**
  * Makes one end of a WebSocket, for a host that has sockets of its own. The handshake is the

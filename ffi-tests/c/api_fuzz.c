@@ -120,7 +120,7 @@ static void free_handle(enum kind kind, uint64_t handle) {
     static int32_t (*const frees[KINDS])(uint64_t) = {
         NULL,           lithe_server_free, lithe_request_free,  lithe_ws_free,     lithe_sse_free,
         lithe_buffer_free, lithe_response_free, lithe_codec_free, lithe_options_free,
-        lithe_hub_free,
+        lithe_hub_free, lithe_authorization_free,
     };
     int32_t code = frees[kind](handle);
     CHECK(code == LITHE_OK || code == LITHE_ERR_BAD_HANDLE);
@@ -251,6 +251,9 @@ union room {
     lithe_hub_stats_t hub_stats;
     lithe_history_t history;
     lithe_subscribe_options_t subscribe;
+    lithe_mount_options_t mount;
+    lithe_authorization_info_t asked;
+    lithe_grant_t grant;
     uint64_t words[64];
 };
 
@@ -414,6 +417,42 @@ static const lithe_publish_options_t *publish_options(struct fuzzer *f, union ro
     return options;
 }
 
+static const lithe_mount_options_t *mount_options(struct fuzzer *f, union room *room) {
+    const void *options = options_in(f, room, LITHE_OPTIONS_MOUNT, sizeof room->mount);
+    lithe_mount_options_t *o = &room->mount;
+    o->authorize = percent(R, 80) ? LITHE_AUTHORIZE_HOST : (int32_t)below(R, 5);
+    if (percent(R, 20)) {
+        o->authorize_timeout_ms = number(f);
+        o->origins = text(f);
+        o->cookie = text(f);
+        o->max_channels = number(f);
+        o->max_connections = number(f);
+        o->max_in_flight_bytes = number(f);
+        o->keep_alive_ms = number(f);
+        o->retry_ms = number(f);
+        o->jwt_algorithm = percent(R, 50) ? "HS256" : text(f);
+        o->jwt_key = string(f);
+        o->jwt_key_file = percent(R, 90) ? NULL : text(f);
+        o->jwt_issuer = text(f);
+        o->jwt_audience = text(f);
+    }
+    return options;
+}
+
+static const lithe_grant_t *grant(struct fuzzer *f, union room *room) {
+    const void *options = options_in(f, room, LITHE_OPTIONS_GRANT, sizeof room->grant);
+    lithe_grant_t *o = &room->grant;
+    o->allow = percent(R, 80) ? 1 : flag(f);
+    o->tag = next_random(R);
+    if (percent(R, 30)) {
+        o->refusal = (int32_t)below(R, 7);
+        o->subject = string(f);
+        o->info = string(f);
+        o->expires_in_ms = number(f);
+    }
+    return options;
+}
+
 static const lithe_subscribe_options_t *subscribe_options(struct fuzzer *f, union room *room) {
     const void *options = options_in(f, room, LITHE_OPTIONS_SUBSCRIBE, sizeof room->subscribe);
     lithe_subscribe_options_t *o = &room->subscribe;
@@ -421,7 +460,7 @@ static const lithe_subscribe_options_t *subscribe_options(struct fuzzer *f, unio
         o->cursor.ptr = percent(R, 60) ? "1234567890ab-3" : text(f);
         o->cursor.len = LITHE_CSTR;
     }
-    o->format = (int32_t)below(R, percent(R, 95) ? 3 : 99);
+    o->format = (int32_t)below(R, percent(R, 95) ? 4 : 99);
     o->after_gap = (int32_t)below(R, percent(R, 95) ? 3 : 99);
     o->ignore_gaps = flag(f);
     o->strict_ids = flag(f);
@@ -511,6 +550,12 @@ static void handle_request(lithe_request_t request, void *user_data) {
     f->depth--;
 }
 
+static void allow(lithe_authorization_t authorization) {
+    lithe_grant_t yes = LITHE_GRANT_INIT;
+    yes.allow = 1;
+    lithe_authorization_answer(authorization, &yes);
+}
+
 static void count_line(void *user_data, lithe_log_level level, const char *target, const char *line) {
     CHECK(level >= LITHE_LOG_ERROR && level <= LITHE_LOG_TRACE && user_data == (void *)&logged);
     __atomic_fetch_add(&logged, strlen(target) + strlen(line), __ATOMIC_RELAXED);
@@ -568,6 +613,9 @@ OP(lithe_server_start) {
     int64_t code = lithe_server_start(config, &server);
     if (code == LITHE_OK) {
         lithe_server_route(server, NULL, "/a/{*rest}", handle_request, fuzzers, NULL);
+        lithe_mount_options_t ask = LITHE_MOUNT_OPTIONS_INIT;
+        ask.authorize = LITHE_AUTHORIZE_HOST;
+        lithe_server_mount(server, pick(R, HUB), "/hub", &ask);
     }
     published(f, code, SERVER, server);
     return code;
@@ -633,7 +681,14 @@ OP(lithe_server_wait) {
     uint64_t server = of(f, SERVER);
     int32_t got = lithe_server_wait(server, or_null(f, events), capacity, timeout(f));
     for (int32_t i = 0; i < got; i++) {
-        CHECK(events[i].kind >= LITHE_EVENT_REQUEST && events[i].kind <= LITHE_EVENT_READABLE);
+        CHECK(events[i].kind >= LITHE_EVENT_REQUEST && events[i].kind <= LITHE_EVENT_AUTHORIZE);
+        if (events[i].kind == LITHE_EVENT_AUTHORIZE) {
+            if (percent(R, 50)) {
+                allow(events[i].handle);
+            }
+            publish(R, AUTHORIZATION, events[i].handle);
+            continue;
+        }
         if (events[i].kind == LITHE_EVENT_REQUEST) {
             if (percent(R, 50)) {
                 answer(f, events[i].handle);
@@ -1131,6 +1186,60 @@ OP(lithe_ws_unsubscribe) {
     return lithe_ws_unsubscribe(of(f, WS), hub, channels(f), LITHE_CSTR);
 }
 
+OP(lithe_sse_subscribe) {
+    union room room;
+    uint64_t hub = pick(R, HUB);
+    return lithe_sse_subscribe(of(f, SSE), hub, channels(f), LITHE_CSTR,
+                               subscribe_options(f, &room));
+}
+
+OP(lithe_sse_unsubscribe) {
+    uint64_t hub = pick(R, HUB);
+    return lithe_sse_unsubscribe(of(f, SSE), hub, channels(f), LITHE_CSTR);
+}
+
+OP(lithe_server_mount) {
+    static const char *const paths[] = { "/hub", "/h", "/a/b", "/h/i", "/", "hub", "/{h}" };
+    union room room;
+    uint64_t hub = pick(R, HUB);
+    return lithe_server_mount(of(f, SERVER), hub, percent(R, 95) ? paths[below(R, 7)] : text(f),
+                              mount_options(f, &room));
+}
+
+OP(lithe_server_authorize) {
+    lithe_authorization_t authorization = 0;
+    if (percent(R, 2)) {
+        return lithe_server_authorize(of(f, SERVER), NULL, timeout(f));
+    }
+    int64_t code = lithe_server_authorize(of(f, SERVER), &authorization, timeout(f));
+    if (code == LITHE_OK && percent(R, 50)) {
+        allow(authorization);
+    }
+    published(f, code, AUTHORIZATION, authorization);
+    return code;
+}
+
+OP(lithe_authorization_info) {
+    union room room;
+    prepare(f, &room, sizeof room.asked);
+    return lithe_authorization_info(of(f, AUTHORIZATION), or_null(f, &room));
+}
+
+OP(lithe_authorization_header) {
+    lithe_string_t value;
+    return lithe_authorization_header(of(f, AUTHORIZATION), percent(R, 50) ? "host" : text(f),
+                                      or_null(f, &value));
+}
+
+OP(lithe_authorization_answer) {
+    union room room;
+    return lithe_authorization_answer(of(f, AUTHORIZATION), grant(f, &room));
+}
+
+OP(lithe_authorization_free) {
+    return lithe_authorization_free(of(f, AUTHORIZATION));
+}
+
 OP(lithe_codec_create) {
     union room room;
     lithe_codec_t codec = 0;
@@ -1229,7 +1338,7 @@ OP(lithe_codec_free) {
 
 OP(lithe_options_create) {
     lithe_options_t options = 0;
-    lithe_options_kind kind = percent(R, 95) ? 1 + (int32_t)below(R, 11) : number(f);
+    lithe_options_kind kind = percent(R, 95) ? 1 + (int32_t)below(R, 13) : number(f);
     if (percent(R, 2)) {
         return lithe_options_create(kind, NULL);
     }
@@ -1347,6 +1456,14 @@ static const struct op ops[] = {
     CALL(lithe_hub_free, 2),
     CALL(lithe_ws_subscribe, 40),
     CALL(lithe_ws_unsubscribe, 20),
+    CALL(lithe_sse_subscribe, 40),
+    CALL(lithe_sse_unsubscribe, 20),
+    CALL(lithe_server_mount, 5),
+    CALL(lithe_server_authorize, 60),
+    CALL(lithe_authorization_info, 20),
+    CALL(lithe_authorization_header, 20),
+    CALL(lithe_authorization_answer, 40),
+    CALL(lithe_authorization_free, 10),
     CALL(lithe_codec_create, 20),
     CALL(lithe_codec_decode, 40),
     CALL(lithe_codec_encode_message, 20),

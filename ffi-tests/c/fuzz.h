@@ -5,7 +5,7 @@
 
 #include "check.h"
 
-enum kind { SERVER = 1, REQUEST, WS, SSE, BUFFER, RESPONSE, CODEC, OPTIONS, HUB, KINDS };
+enum kind { SERVER = 1, REQUEST, WS, SSE, BUFFER, RESPONSE, CODEC, OPTIONS, HUB, AUTHORIZATION, KINDS };
 
 struct random {
     uint64_t state;

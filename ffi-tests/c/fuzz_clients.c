@@ -11,6 +11,8 @@ static const char *const heads[] = {
     "GET /a/b%2fc?name=%00%ff&x=1 HTTP/1.1\r\nHost: a\r\nLast-Event-ID: 7\r\n\r\n",
     "GET /files/x/y HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n",
     "GET /?lastEventId=5 HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n",
+    "GET /hub/sse?channel=a&channel=a.* HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x\r\n\r\n",
+    "GET /hub/sse?channel=news&cursor=1-1 HTTP/1.1\r\nHost: a\r\n\r\n",
     "HEAD /a HTTP/1.1\r\nHost: a\r\n\r\n",
     "OPTIONS /a HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET / HTTP/1.0\r\n\r\n",

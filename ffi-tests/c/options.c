@@ -20,6 +20,8 @@ static void check_defaults(void) {
     static const lithe_channel_options_t channel = LITHE_CHANNEL_OPTIONS_INIT;
     static const lithe_publish_options_t publish = LITHE_PUBLISH_OPTIONS_INIT;
     static const lithe_subscribe_options_t subscribe = LITHE_SUBSCRIBE_OPTIONS_INIT;
+    static const lithe_mount_options_t mount = LITHE_MOUNT_OPTIONS_INIT;
+    static const lithe_grant_t grant = LITHE_GRANT_INIT;
     const struct {
         const void *init;
         lithe_options_kind kind;
@@ -28,7 +30,8 @@ static void check_defaults(void) {
                 { &response, LITHE_OPTIONS_RESPONSE }, { &route, LITHE_OPTIONS_ROUTE },
                 { &codec, LITHE_OPTIONS_CODEC },       { &hub, LITHE_OPTIONS_HUB },
                 { &channel, LITHE_OPTIONS_CHANNEL },   { &publish, LITHE_OPTIONS_PUBLISH },
-                { &subscribe, LITHE_OPTIONS_SUBSCRIBE } };
+                { &subscribe, LITHE_OPTIONS_SUBSCRIBE }, { &mount, LITHE_OPTIONS_MOUNT },
+                { &grant, LITHE_OPTIONS_GRANT } };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         size_t size;
         lithe_options_t options = create(all[i].kind);

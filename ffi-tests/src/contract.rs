@@ -93,15 +93,23 @@ fn can_return(
         paragraph.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == code)
     });
     // "... and those that make a handle FULL."
-    let makes_handle =
-        ["server", "request", "ws", "sse", "buffer", "response", "codec", "options", "hub"]
-            .iter()
-            .any(|noun| {
-                let place = format!("lithe_{noun}_t *");
-                parameters
-                    .match_indices(&place)
-                    .any(|(at, _)| !parameters[..at].ends_with("const "))
-            });
+    let makes_handle = [
+        "server",
+        "request",
+        "ws",
+        "sse",
+        "buffer",
+        "response",
+        "codec",
+        "options",
+        "hub",
+        "authorization",
+    ]
+    .iter()
+    .any(|noun| {
+        let place = format!("lithe_{noun}_t *");
+        parameters.match_indices(&place).any(|(at, _)| !parameters[..at].ends_with("const "))
+    });
     let otherwise = doc.split("Otherwise it is ").nth(1).is_some_and(|after| {
         let name = after.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next();
         let other = name.and_then(|name| documented.get(name));

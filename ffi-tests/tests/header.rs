@@ -27,6 +27,9 @@ int main(void) {
     lithe_hub_stats_t hub_stats = LITHE_HUB_STATS_INIT;
     lithe_history_t history = LITHE_HISTORY_INIT;
     lithe_subscribe_options_t subscribe = LITHE_SUBSCRIBE_OPTIONS_INIT;
+    lithe_mount_options_t mount = LITHE_MOUNT_OPTIONS_INIT;
+    lithe_authorization_info_t authorization = LITHE_AUTHORIZATION_INFO_INIT;
+    lithe_grant_t grant = LITHE_GRANT_INIT;
     lithe_message_t message = LITHE_MESSAGE_INIT;
     lithe_string_t text = LITHE_STRING("text");
     lithe_header_t header = LITHE_HEADER("name", "value");
@@ -35,7 +38,9 @@ int main(void) {
         && stats.size == sizeof stats && codec.size == sizeof codec
         && channel.size == sizeof channel && hub.size == sizeof hub && publish.size == sizeof publish
         && published.size == sizeof published && hub_stats.size == sizeof hub_stats
-        && history.size == sizeof history && subscribe.size == sizeof subscribe && message.kind == 0 && text.len == LITHE_CSTR && header.value.ptr[0] == 'v'
+        && history.size == sizeof history && subscribe.size == sizeof subscribe
+        && mount.size == sizeof mount && authorization.size == sizeof authorization
+        && grant.size == sizeof grant && message.kind == 0 && text.len == LITHE_CSTR && header.value.ptr[0] == 'v'
         && lithe_abi_version() == LITHE_ABI_VERSION ? LITHE_OK : 1;
 }
 "#;

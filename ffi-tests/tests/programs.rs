@@ -50,6 +50,8 @@ programs! {
     events
     format
     hub
+    hub_events
+    hub_mount
     log
     misuse
     options

@@ -21,7 +21,7 @@ use crate::sse::{HEADERS, KeepAlive};
 use crate::transport::EndlessBody;
 use crate::transport::queue::Aborted;
 
-mod encoder;
+pub(crate) mod encoder;
 
 use encoder::{Batch, Encoder};
 

@@ -62,7 +62,7 @@
 
 mod builder;
 mod event_stream;
-mod frames;
+pub(crate) mod frames;
 mod link;
 mod poll;
 mod rejection;
@@ -78,6 +78,8 @@ use std::sync::Arc;
 use axum::Router;
 
 pub use builder::Builder;
+#[cfg(feature = "ffi")]
+pub(crate) use event_stream::encoder;
 pub use event_stream::{Body, EventStream};
 pub use frames::Format;
 pub use rejection::{Rejection, RejectionKind};

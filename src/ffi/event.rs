@@ -2,6 +2,7 @@
 
 use std::ffi::c_int;
 
+use super::authorization::Authorization;
 use super::convert::{OutArray, Timeout};
 use super::error::{Error, LITHE_ERR_IO, anywhere, boundary, counting};
 use super::handle::{self, Kind};
@@ -40,6 +41,10 @@ pub const LITHE_EVENT_DRAINED: lithe_event_kind = 6;
 /// which the next one returns. `handle` is the lithe_request_t.
 pub const LITHE_EVENT_READABLE: lithe_event_kind = 7;
 
+/// A client of a hub that was mounted with LITHE_AUTHORIZE_HOST wants to do something: `handle` is
+/// the lithe_authorization_t, which the host answers (lithe_authorization_answer) and frees.
+pub const LITHE_EVENT_AUTHORIZE: lithe_event_kind = 8;
+
 /// What a handle names: LITHE_HANDLE_REQUEST and so on.
 pub type lithe_handle_kind = i32;
 
@@ -53,6 +58,8 @@ pub const LITHE_HANDLE_WS: lithe_handle_kind = 3;
 pub const LITHE_HANDLE_SSE: lithe_handle_kind = 4;
 /// A lithe_response_t.
 pub const LITHE_HANDLE_RESPONSE: lithe_handle_kind = 6;
+/// A lithe_authorization_t.
+pub const LITHE_HANDLE_AUTHORIZATION: lithe_handle_kind = 10;
 
 const _: () = {
     assert!(LITHE_HANDLE_SERVER == Kind::Server as i32);
@@ -60,6 +67,7 @@ const _: () = {
     assert!(LITHE_HANDLE_WS == Kind::WebSocket as i32);
     assert!(LITHE_HANDLE_SSE == Kind::EventStream as i32);
     assert!(LITHE_HANDLE_RESPONSE == Kind::Response as i32);
+    assert!(LITHE_HANDLE_AUTHORIZATION == Kind::Authorization as i32);
 };
 
 /// Something that has happened.
@@ -165,6 +173,14 @@ pub extern "C" fn lithe_server_wait(
                     Err(error) => result = Err(error),
                 }
             }
+            Happening::Question(question) => match handle::insert(Authorization::new(question)) {
+                Ok(handle) => {
+                    let tag = Tag { handle, user_data: 0 };
+                    out.push(lithe_event_t::new(LITHE_EVENT_AUTHORIZE, tag));
+                }
+                // Without a handle, it is refused.
+                Err(error) => result = Err(error),
+            },
             Happening::Event(tag, event) => out.push(lithe_event_t::of(tag, event)),
             Happening::Drained => {
                 let tag = Tag { handle, user_data: 0 };

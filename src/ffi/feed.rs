@@ -12,7 +12,7 @@ use tokio::time::{Sleep, sleep_until};
 
 use super::error::{Error, LITHE_ERR_FULL, LITHE_ERR_WRONG_STATE};
 use super::hub::Hub;
-use super::wire::{Batch, Gone, Outlet, Settings};
+use super::wire::{Batch, Form, Gone, Outlet, Settings};
 use crate::hub::{Interest, MAX_INTERESTS, SubscribeError, Subscription};
 use crate::transport::cork::{self, Mailbox};
 
@@ -29,9 +29,14 @@ struct Feed {
     hub: u64,
     settings: Settings,
     /// `None` when the connection has ended.
-    subscription: Mutex<Option<Subscription>>,
+    subscribed: Mutex<Option<Subscribed>>,
     task: Mutex<Option<Waker>>,
     mailbox: Arc<Mailbox>,
+}
+
+struct Subscribed {
+    subscription: Subscription,
+    form: Form,
 }
 
 /// A subscription wakes its feed, and that its task: with many others at once, where a thread of the
@@ -64,13 +69,16 @@ impl Feeds {
         interests: Vec<Interest>,
         cursor: Option<&str>,
         settings: impl FnOnce(Option<&Settings>) -> Result<Settings, Error>,
-        outlet: impl FnOnce() -> Outlet,
+        outlet: Outlet,
     ) -> Result<Option<()>, Error> {
+        if outlet.is_closed() {
+            return Ok(None);
+        }
         let mut list = lock(&self.list);
         if let Some(feed) = list.iter().find(|feed| feed.hub == handle) {
             settings(Some(&feed.settings))?;
-            match &mut *lock(&feed.subscription) {
-                Some(subscription) => subscribe(subscription, interests, cursor)?,
+            match &mut *lock(&feed.subscribed) {
+                Some(subscribed) => subscribe(&mut subscribed.subscription, interests, cursor)?,
                 None => return Ok(None),
             }
             feed.clone().wake();
@@ -79,15 +87,16 @@ impl Feeds {
         let settings = settings(None)?;
         let mut subscription = hub.native.subscriber_with(settings.options());
         subscribe(&mut subscription, interests, cursor)?;
+        let form = outlet.form(&settings);
         let feed = Arc::new(Feed {
             hub: handle,
             settings,
-            subscription: Mutex::new(Some(subscription)),
+            subscribed: Mutex::new(Some(Subscribed { subscription, form })),
             task: Mutex::default(),
             mailbox: self.mailbox.clone(),
         });
         // Dropped before it is run when the server has stopped.
-        self.mailbox.worker().spawn(run(Running(feed.clone()), outlet()));
+        self.mailbox.worker().spawn(run(Running(feed.clone()), outlet));
         list.push(feed);
         Ok(Some(()))
     }
@@ -96,8 +105,8 @@ impl Feeds {
     pub(super) fn unsubscribe(&self, hub: u64, interest: &Interest) -> bool {
         let list = lock(&self.list);
         let Some(feed) = list.iter().find(|feed| feed.hub == hub) else { return false };
-        let found = match &mut *lock(&feed.subscription) {
-            Some(subscription) => subscription.unsubscribe(interest),
+        let found = match &mut *lock(&feed.subscribed) {
+            Some(subscribed) => subscribed.subscription.unsubscribe(interest),
             None => false,
         };
         feed.clone().wake();
@@ -141,17 +150,19 @@ impl Feed {
         }
         drop(task);
         let waker = Waker::from(self.clone());
-        let mut subscription = lock(&self.subscription);
-        let Some(subscription) = &mut *subscription else { return Next::Batch(None) };
+        let mut subscribed = lock(&self.subscribed);
+        let Some(Subscribed { subscription, form }) = &mut *subscribed else {
+            return Next::Batch(None);
+        };
         match subscription.poll_next(&mut Context::from_waker(&waker)) {
-            Poll::Ready(Some(item)) => Next::Batch(Some(self.settings.gather(item, subscription))),
+            Poll::Ready(Some(item)) => Next::Batch(Some(form.gather(item, subscription))),
             Poll::Ready(None) => Next::Batch(None),
             Poll::Pending => Next::Wait(subscription.next_due()),
         }
     }
 
     fn end(self: Arc<Self>) {
-        let ended = lock(&self.subscription).take();
+        let ended = lock(&self.subscribed).take();
         // Others are told that it has left, so not under the lock.
         drop(ended);
         self.wake();
@@ -195,7 +206,7 @@ struct Running(Arc<Feed>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let ended = lock(&self.0.subscription).take();
+        let ended = lock(&self.0.subscribed).take();
         drop(ended);
         let task = lock(&self.0.task).take();
         drop(task);

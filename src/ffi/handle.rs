@@ -31,6 +31,7 @@ pub(super) enum Kind {
     Codec = 7,
     Options = 8,
     Hub = 9,
+    Authorization = 10,
 }
 
 /// An object that a host can hold a handle to.

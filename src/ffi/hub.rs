@@ -140,6 +140,7 @@ const SWEEP: Duration = Duration::from_secs(10);
 /// What a handle names: a hub, and the thread that looks after it.
 pub(super) struct Hub {
     pub(super) native: hub::Hub,
+    runtime: runtime::Handle,
     stop: Arc<Notify>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -158,6 +159,7 @@ impl Hub {
         let system = |error| Error::with(LITHE_ERR_IO, error);
         let runtime =
             runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
+        let handle = runtime.handle().clone();
         let native = builder.build();
         let stop = Arc::new(Notify::new());
         let (hub, stopped) = (native.clone(), stop.clone());
@@ -168,7 +170,12 @@ impl Hub {
         };
         let thread = thread::Builder::new().name("lithe-hub".into());
         let thread = thread.spawn(move || runtime.block_on(keep_house)).map_err(system)?;
-        Ok(Hub { native, stop, thread: Mutex::new(Some(thread)) })
+        Ok(Hub { native, runtime: handle, stop, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Of the hub's thread.
+    pub(super) fn runtime(&self) -> &runtime::Handle {
+        &self.runtime
     }
 
     fn stop(&self) {

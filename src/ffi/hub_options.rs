@@ -22,7 +22,7 @@ pub const LITHE_OVERFLOW_RESUME: lithe_overflow = 1;
 pub const LITHE_OVERFLOW_LATEST: lithe_overflow = 2;
 /// The subscriber is told of the gap, and goes on with the oldest publication that there is.
 pub const LITHE_OVERFLOW_DROP_OLDEST: lithe_overflow = 3;
-/// The subscriber's connection is closed.
+/// The subscriber's connection is closed, a WebSocket with 4201.
 pub const LITHE_OVERFLOW_DISCONNECT: lithe_overflow = 4;
 
 /// Where a subscriber goes on that has missed something: LITHE_AFTER_GAP_NEWEST or

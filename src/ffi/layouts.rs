@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::mem::offset_of;
 
+use super::authorization::{lithe_authorization_info_t, lithe_grant_t};
 use super::codec::{lithe_codec_options_t, lithe_item_t};
 use super::convert::lithe_string_t;
 use super::event::lithe_event_t;
@@ -10,6 +11,7 @@ use super::history::{lithe_client_t, lithe_history_t, lithe_publication_t};
 use super::hub::{lithe_hub_stats_t, lithe_position_t, lithe_publish_options_t, lithe_published_t};
 use super::hub_options::{lithe_channel_options_t, lithe_hub_options_t};
 use super::message::lithe_message_t;
+use super::mount::lithe_mount_options_t;
 use super::request::lithe_header_t;
 use super::response::lithe_response_options_t;
 use super::route::lithe_route_options_t;
@@ -67,6 +69,9 @@ fn structs_are_laid_out_as_ever() {
         lithe_client_t { id, info, owner, reserved }
         lithe_history_t { size, from, to }
         lithe_subscribe_options_t { size, cursor, format, after_gap, ignore_gaps, strict_ids, client, info }
+        lithe_mount_options_t { size, authorize, authorize_timeout_ms, origins, cookie, max_channels, max_connections, max_in_flight_bytes, keep_alive_ms, retry_ms, jwt_algorithm, jwt_key, jwt_key_file, jwt_issuer, jwt_audience }
+        lithe_authorization_info_t { size, action, renews, tag, subject, channel, token, query, peer }
+        lithe_grant_t { size, allow, refusal, subject, info, expires_in_ms, tag }
         lithe_codec_options_t { size, max_message_bytes, extensions }
         lithe_item_t { kind, code, message, reserved }
     };

@@ -7,6 +7,7 @@
 //! Private, because only the header's rules make these functions safe to call.
 #![allow(non_camel_case_types, unreachable_pub)]
 
+mod authorization;
 mod buffer;
 mod codec;
 mod convert;
@@ -22,6 +23,7 @@ mod hub_options;
 mod layouts;
 mod log;
 mod message;
+mod mount;
 mod options;
 mod owned;
 mod request;

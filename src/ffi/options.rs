@@ -5,12 +5,14 @@ use std::mem::offset_of;
 use std::ptr::{self, NonNull};
 use std::sync::{Mutex, PoisonError};
 
+use super::authorization::lithe_grant_t;
 use super::codec::lithe_codec_options_t;
 use super::convert::{Out, bad_argument, lithe_string_t, text_z_in};
 use super::error::{Error, LITHE_ERR_NOT_FOUND, boundary, pointing};
 use super::handle::{self, Kind, Object, Table};
 use super::hub::lithe_publish_options_t;
 use super::hub_options::{lithe_channel_options_t, lithe_hub_options_t};
+use super::mount::lithe_mount_options_t;
 use super::response::lithe_response_options_t;
 use super::route::lithe_route_options_t;
 use super::server::lithe_server_config_t;
@@ -47,6 +49,10 @@ pub const LITHE_OPTIONS_CHANNEL: lithe_options_kind = 9;
 pub const LITHE_OPTIONS_PUBLISH: lithe_options_kind = 10;
 /// A lithe_subscribe_options_t.
 pub const LITHE_OPTIONS_SUBSCRIBE: lithe_options_kind = 11;
+/// A lithe_mount_options_t.
+pub const LITHE_OPTIONS_MOUNT: lithe_options_kind = 12;
+/// A lithe_grant_t.
+pub const LITHE_OPTIONS_GRANT: lithe_options_kind = 13;
 
 /// What a field holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,6 +205,25 @@ fn layout(kind: lithe_options_kind) -> Option<&'static Layout> {
             client,
             info,
         }),
+        LITHE_OPTIONS_MOUNT => layout!(lithe_mount_options_t {
+            authorize,
+            authorize_timeout_ms,
+            origins,
+            cookie,
+            max_channels,
+            max_connections,
+            max_in_flight_bytes,
+            keep_alive_ms,
+            retry_ms,
+            jwt_algorithm,
+            jwt_key,
+            jwt_key_file,
+            jwt_issuer,
+            jwt_audience,
+        }),
+        LITHE_OPTIONS_GRANT => {
+            layout!(lithe_grant_t { allow, refusal, subject, info, expires_in_ms, tag })
+        }
         _ => return None,
     })
 }
@@ -427,9 +452,6 @@ mod tests {
     fn every_kind_has_a_struct() {
         let mut kinds = (1..).map_while(layout);
         assert!(kinds.all(|layout| layout.fields.iter().all(|field| field.offset < layout.size)));
-        assert!(
-            layout(LITHE_OPTIONS_SUBSCRIBE).is_some()
-                && layout(LITHE_OPTIONS_SUBSCRIBE + 1).is_none()
-        );
+        assert!(layout(LITHE_OPTIONS_GRANT).is_some() && layout(LITHE_OPTIONS_GRANT + 1).is_none());
     }
 }

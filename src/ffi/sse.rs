@@ -10,6 +10,7 @@ use super::convert::{
 use super::error::{
     Error, LITHE_ERR_CLOSED, LITHE_ERR_FULL, LITHE_ERR_TIMEOUT, boundary, counting,
 };
+use super::feed::Feeds;
 use super::handle::{self, Kind, Object, Table};
 use super::request::{Request, lithe_request_t};
 use crate::sse::{Config, Event, SendError, Sender};
@@ -75,6 +76,8 @@ unsafe impl Versioned for lithe_sse_event_t {
 /// What a handle names.
 pub(super) struct EventStream {
     pub(super) sender: Sender,
+    /// What it gets of hubs.
+    pub(super) feeds: Feeds,
 }
 
 impl Object for EventStream {
@@ -99,10 +102,14 @@ impl EventStream {
 
 pub(super) fn send_error(error: SendError) -> Error {
     match error {
-        SendError::Closed => Error::new(LITHE_ERR_CLOSED, c"the event stream is closed"),
+        SendError::Closed => closed(),
         SendError::Full => Error::new(LITHE_ERR_FULL, c"the send queue is full"),
         _ => Error::new(LITHE_ERR_TIMEOUT, c"the send queue stayed full"),
     }
+}
+
+pub(super) fn closed() -> Error {
+    Error::new(LITHE_ERR_CLOSED, c"the event stream is closed")
 }
 
 impl lithe_sse_options_t {
@@ -168,7 +175,8 @@ pub extern "C" fn lithe_sse_open(
             None => None,
         };
         let sender = request.native().open_events(config.unwrap_or_default())?;
-        let handle = handle::insert(EventStream { sender })?;
+        let feeds = Feeds::new(request.native().mailbox().clone());
+        let handle = handle::insert(EventStream { sender, feeds })?;
         if let Some(user_data) = events {
             let sse = handle::get::<EventStream>(handle)?;
             sse.sender.report_to(request.host(), Tag { handle, user_data });
@@ -241,7 +249,9 @@ pub extern "C" fn lithe_sse_wait_closed(sse: lithe_sse_t, timeout_ms: i32) -> i3
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_sse_close(sse: lithe_sse_t) -> i32 {
     boundary(|| {
-        handle::get::<EventStream>(sse)?.sender.close();
+        let sse = handle::get::<EventStream>(sse)?;
+        sse.feeds.end();
+        sse.sender.close();
         Ok(())
     })
 }
@@ -262,6 +272,7 @@ pub extern "C" fn lithe_sse_free(sse: lithe_sse_t) -> i32 {
     boundary(|| {
         let sse = handle::remove::<EventStream>(sse)?;
         sse.sender.report_to_nobody();
+        sse.feeds.end();
         sse.sender.close();
         Ok(())
     })

@@ -13,8 +13,9 @@ use super::feed::Feeds;
 use super::handle;
 use super::hub::{Hub, lithe_hub_t};
 use super::hub_options::{after_gap_in, lithe_after_gap};
+use super::sse::{self, EventStream, lithe_sse_t};
 use super::wire::{Format, Outlet, Settings};
-use super::ws::{WebSocket, closed, lithe_ws_t};
+use super::ws::{self, WebSocket, lithe_ws_t};
 use crate::hub::{Client, Interest, MAX_LABEL};
 
 /// In which form publications are delivered: LITHE_FORMAT_DATA and so on; 0 is the default.
@@ -25,6 +26,10 @@ pub type lithe_format = i32;
 pub const LITHE_FORMAT_DATA: lithe_format = 1;
 /// The same, but on a WebSocket always a message of bytes.
 pub const LITHE_FORMAT_BINARY: lithe_format = 2;
+/// An object in JSON, which names the channel and the position: a frame "pub" of the hub's protocol
+/// for WebSockets, in which there are also frames that tell of gaps, of who comes and goes, and of
+/// the cursor. On an event stream it is the data of the event.
+pub const LITHE_FORMAT_JSON: lithe_format = 3;
 
 /// How a connection is subscribed to a hub. To be initialized with LITHE_SUBSCRIBE_OPTIONS_INIT, which
 /// asks for the defaults; a field that is 0 or NULL does so too.
@@ -88,6 +93,7 @@ impl lithe_subscribe_options_t {
             format: match self.format {
                 0 | LITHE_FORMAT_DATA => Format::Data,
                 LITHE_FORMAT_BINARY => Format::Binary,
+                LITHE_FORMAT_JSON => Format::Json,
                 other => return Err(bad_argument(format_args!("there is no format {other}"))),
             },
             after_gap: after_gap_in(self.after_gap)?,
@@ -182,21 +188,28 @@ pub extern "C" fn lithe_ws_subscribe(
 ) -> i32 {
     boundary(|| {
         let ws = handle::get::<WebSocket>(ws)?;
-        let native = handle::get::<Hub>(hub)?;
-        let interests = interests_in(channels, channels_len)?;
-        let options = versioned_in(options)?;
-        let cursor = match &options {
-            Some(options) => options.cursor()?,
-            None => None,
-        };
-        if ws.sender.is_closed() {
-            return Err(closed());
-        }
-        let outlet = || Outlet::WebSocket(ws.sender.clone());
-        let settings = settings_of(options.as_ref());
-        let subscribed = ws.feeds.subscribe((hub, &native), interests, cursor, settings, outlet)?;
-        subscribed.ok_or_else(closed)
+        let outlet = Outlet::WebSocket(ws.sender.clone());
+        let channels = (channels, channels_len);
+        let subscribed = subscribe(&ws.feeds, outlet, hub, channels, versioned_in(options)?)?;
+        subscribed.ok_or_else(ws::closed)
     })
+}
+
+/// `None` when the connection has ended.
+fn subscribe(
+    feeds: &Feeds,
+    outlet: Outlet,
+    hub: lithe_hub_t,
+    (channels, len): (*const c_char, usize),
+    options: Option<lithe_subscribe_options_t>,
+) -> Result<Option<()>, Error> {
+    let native = handle::get::<Hub>(hub)?;
+    let interests = interests_in(channels, len)?;
+    let cursor = match &options {
+        Some(options) => options.cursor()?,
+        None => None,
+    };
+    feeds.subscribe((hub, &native), interests, cursor, settings_of(options.as_ref()), outlet)
 }
 
 /// Subscribes a WebSocket no longer to a channel or pattern, which is given as it was subscribed to.
@@ -215,6 +228,54 @@ pub extern "C" fn lithe_ws_unsubscribe(
         let ws = handle::get::<WebSocket>(ws)?;
         handle::get::<Hub>(hub)?;
         unsubscribe(&ws.feeds, hub, channel, channel_len)
+    })
+}
+
+/// Subscribes an event stream, as lithe_ws_subscribe does a WebSocket. Each event has the name of
+/// the publication, and the client's cursor for its id: a browser sends it as Last-Event-ID when it
+/// reconnects, and it is what the host then gives as the cursor (lithe_request_last_event_id).
+///
+/// Data that is not UTF-8 comes as a URL, "data:application/octet-stream;base64,...". Gaps and the
+/// like are told by events: "lithe.sub" when the client is subscribed, "lithe.gap" when it has missed
+/// something, "lithe.presence" when others come and go, whose data is JSON.
+///
+/// Never blocks. Errors: BAD_HANDLE, for either, BAD_ARGUMENT, such as LITHE_FORMAT_BINARY, NOT_UTF8,
+/// TOO_LARGE, CLOSED, FULL for more than 256 channels and patterns, WRONG_STATE when it is subscribed
+/// to the hub already and the options differ.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_sse_subscribe(
+    sse: lithe_sse_t,
+    hub: lithe_hub_t,
+    channels: *const c_char,
+    channels_len: usize,
+    options: *const lithe_subscribe_options_t,
+) -> i32 {
+    boundary(|| {
+        let sse = handle::get::<EventStream>(sse)?;
+        let options = versioned_in(options)?;
+        if options.is_some_and(|options| options.format == LITHE_FORMAT_BINARY) {
+            return Err(bad_argument("format: an event stream holds text"));
+        }
+        let outlet = Outlet::EventStream(sse.sender.clone());
+        let channels = (channels, channels_len);
+        let subscribed = subscribe(&sse.feeds, outlet, hub, channels, options)?;
+        subscribed.ok_or_else(sse::closed)
+    })
+}
+
+/// Subscribes an event stream no longer to a channel or pattern. Otherwise it is
+/// lithe_ws_unsubscribe.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_sse_unsubscribe(
+    sse: lithe_sse_t,
+    hub: lithe_hub_t,
+    channel: *const c_char,
+    channel_len: usize,
+) -> i32 {
+    boundary(|| {
+        let sse = handle::get::<EventStream>(sse)?;
+        handle::get::<Hub>(hub)?;
+        unsubscribe(&sse.feeds, hub, channel, channel_len)
     })
 }
 

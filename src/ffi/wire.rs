@@ -1,20 +1,33 @@
 //! What the publications of a hub look like on a connection of the host's.
 
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::endpoint::encoder::{Batch as Events, Encoder};
+use crate::endpoint::frames::{Format as EventFormat, Frame, WsFrame, json};
 use crate::hub::{
-    AfterGap, Client, Encoding, Item, Publication, Subscription, SubscriptionOptions,
+    AfterGap, Client, Encoding, Interest, Item, Publication, Subscription, SubscriptionOptions,
+    UnsubscribeReason,
 };
-use crate::ws::{CloseCode, Message, Prepared, SendError, Sender, Utf8Bytes};
+use crate::sse;
+use crate::ws::{CloseCode, Message, Prepared, Sender, Utf8Bytes};
 
 /// About how many bytes are taken out of the hub at a time.
 const BATCH: usize = 64 * 1024;
 
+/// When a client is to come back that was too slow.
+const RETRY: Duration = Duration::from_secs(2);
+
 /// In which form publications are delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
-    /// As text if it is UTF-8, else as bytes.
+    /// What was published.
     Data,
-    /// As bytes.
+    /// What was published, as bytes.
     Binary,
+    /// An object in JSON.
+    Json,
 }
 
 /// How a connection is subscribed to a hub.
@@ -45,11 +58,70 @@ pub(super) struct Gone;
 /// Where it goes.
 pub(super) enum Outlet {
     WebSocket(Sender),
+    EventStream(sse::Sender),
+}
+
+impl Outlet {
+    pub(super) fn is_closed(&self) -> bool {
+        match self {
+            Outlet::WebSocket(sender) => sender.is_closed(),
+            Outlet::EventStream(sender) => sender.is_closed(),
+        }
+    }
+
+    /// Waits until nothing more can be sent.
+    pub(super) async fn closed(&self) {
+        match self {
+            Outlet::WebSocket(sender) => drop(sender.closed().await),
+            Outlet::EventStream(sender) => sender.closed().await,
+        }
+    }
+
+    /// What turns items into what is sent here.
+    pub(super) fn form(&self, settings: &Settings) -> Form {
+        match self {
+            Outlet::WebSocket(_) => {
+                Form::Messages { format: settings.format, ignores_gaps: settings.ignores_gaps }
+            }
+            Outlet::EventStream(_) => {
+                let format = match settings.format {
+                    Format::Json => EventFormat::Json,
+                    Format::Data | Format::Binary => EventFormat::Raw,
+                };
+                Form::Events(Encoder::new(format, settings.strict_ids))
+            }
+        }
+    }
+
+    /// Waits while the client has enough to take.
+    pub(super) async fn send(&self, batch: Batch) -> Result<(), Gone> {
+        match self {
+            Outlet::WebSocket(sender) => {
+                for message in &batch.messages {
+                    sender.send_prepared(message).await.map_err(|_| Gone)?;
+                }
+                let Some(end) = batch.end else { return Ok(()) };
+                end.close(sender);
+            }
+            Outlet::EventStream(sender) => {
+                if !batch.events.is_empty() {
+                    sender.send_encoded(batch.events).await.map_err(|_| Gone)?;
+                }
+                if batch.end.is_none() {
+                    return Ok(());
+                }
+                sender.close();
+            }
+        }
+        Err(Gone)
+    }
 }
 
 /// What is sent together.
+#[derive(Default)]
 pub(super) struct Batch {
     messages: Vec<Prepared>,
+    events: Bytes,
     /// Behind it the connection ends.
     end: Option<End>,
 }
@@ -67,63 +139,116 @@ impl End {
     fn close(self, sender: &Sender) {
         let (code, reason) = match self {
             End::Missed => (4204, "messages were missed"),
-            End::Slow => (4205, "too slow"),
+            End::Slow => (4201, "too slow"),
         };
         sender.close(CloseCode::new(code).unwrap_or(CloseCode::POLICY), reason);
     }
 }
 
-impl Outlet {
-    pub(super) async fn closed(&self) {
-        match self {
-            Outlet::WebSocket(sender) => drop(sender.closed().await),
-        }
-    }
+/// What turns items into what is sent.
+pub(super) enum Form {
+    Messages { format: Format, ignores_gaps: bool },
+    Events(Encoder),
+}
 
-    /// Waits while the client has enough to take.
-    pub(super) async fn send(&self, batch: Batch) -> Result<(), Gone> {
-        let Outlet::WebSocket(sender) = self;
-        for message in &batch.messages {
-            sender.send_prepared(message).await.map_err(|_: SendError| Gone)?;
-        }
-        match batch.end {
-            None => Ok(()),
-            Some(end) => {
-                end.close(sender);
-                Err(Gone)
+impl Form {
+    /// That item, and others that there are, as they are sent together.
+    pub(super) fn gather(&mut self, first: Item, subscription: &mut Subscription) -> Batch {
+        match self {
+            Form::Messages { format, ignores_gaps } => {
+                messages(*format, *ignores_gaps, first, subscription)
             }
+            Form::Events(encoder) => events(encoder, first, subscription),
         }
     }
 }
 
-impl Settings {
-    /// That item, and others that there are, as they are sent together.
-    pub(super) fn gather(&self, first: Item, subscription: &mut Subscription) -> Batch {
-        let mut batch = Batch { messages: Vec::new(), end: None };
-        let mut bytes = 0;
-        let mut next = Some(first);
-        while let Some(item) = next {
-            match item {
-                Item::Publication(publication) => {
-                    bytes += publication.data().len();
-                    batch.messages.push(self.message(&publication));
-                }
-                Item::Gap(_) if !self.ignores_gaps => batch.end = Some(End::Missed),
-                Item::Disconnected { .. } => batch.end = Some(End::Slow),
-                _ => {}
+fn messages(
+    format: Format,
+    ignores_gaps: bool,
+    first: Item,
+    subscription: &mut Subscription,
+) -> Batch {
+    let is_json = format == Format::Json;
+    let mut batch = Batch::default();
+    let mut bytes = 0;
+    let mut next = Some(first);
+    while let Some(item) = next {
+        match &item {
+            Item::Publication(publication) => {
+                bytes += publication.data().len();
+                batch.messages.push(message(format, publication));
             }
-            let is_full = batch.end.is_some() || bytes >= BATCH;
-            next = if is_full { None } else { subscription.try_next() };
+            Item::Disconnected { .. } => batch.end = Some(End::Slow),
+            Item::Gap(_) if !is_json && !ignores_gaps => batch.end = Some(End::Missed),
+            item if is_json => {
+                let frame = control(item).map(|frame| Prepared::new(json(&frame)));
+                batch.messages.extend(frame);
+            }
+            _ => {}
         }
-        batch
+        let is_full = batch.end.is_some() || bytes >= BATCH;
+        next = if is_full { None } else { subscription.try_next() };
     }
+    // Of one channel the position of the last publication is the cursor.
+    let mut interests = subscription.interests();
+    let is_single =
+        matches!((interests.next(), interests.next()), (Some(Interest::Channel(_)), None));
+    drop(interests);
+    if is_json
+        && !is_single
+        && !batch.messages.is_empty()
+        && let Some(cursor) = subscription.cursor()
+    {
+        let frame = Frame::Cursor { cursor: cursor.to_string() };
+        batch.messages.push(Prepared::new(json(&frame)));
+    }
+    batch
+}
 
-    fn message(&self, publication: &Publication) -> Prepared {
-        match self.format {
-            Format::Data => publication.encoded::<Data>().0.clone(),
-            Format::Binary => publication.encoded::<Binary>().0.clone(),
-        }
+fn message(format: Format, publication: &Publication) -> Prepared {
+    match format {
+        Format::Data => publication.encoded::<Data>().0.clone(),
+        Format::Binary => publication.encoded::<Binary>().0.clone(),
+        Format::Json => publication.encoded::<WsFrame>().0.clone(),
     }
+}
+
+/// What a client is told of an item that is no publication.
+fn control(item: &Item) -> Option<Frame<'_>> {
+    match item {
+        Item::Subscribed(subscribed) => Some(subscribed.into()),
+        Item::Gap(gap) => Some(gap.into()),
+        Item::Presence(change) => Some(change.into()),
+        Item::Unsubscribed { interest, reason: UnsubscribeReason::Limit } => {
+            Some(Frame::too_many(interest.as_str()))
+        }
+        _ => None,
+    }
+}
+
+fn events(encoder: &mut Encoder, first: Item, subscription: &mut Subscription) -> Batch {
+    encoder.look_at(subscription);
+    let mut batch = Events::new(encoder, Vec::new());
+    let mut end = None;
+    let mut next = Some(first);
+    while let Some(item) = next {
+        match &item {
+            Item::Publication(publication) => batch.publication(publication, subscription),
+            Item::Disconnected { .. } => {
+                batch.bye("slow", RETRY, subscription);
+                end = Some(End::Slow);
+            }
+            item => {
+                if let Some(frame) = control(item) {
+                    batch.control(&frame, subscription);
+                }
+            }
+        }
+        let is_full = end.is_some() || batch.len() >= BATCH;
+        next = if is_full { None } else { subscription.try_next() };
+    }
+    Batch { events: batch.finish(subscription).0, end, ..Batch::default() }
 }
 
 /// [`Format::Data`].
@@ -134,9 +259,8 @@ struct Binary(Prepared);
 
 impl Encoding for Data {
     fn encode(publication: &Publication) -> Self {
-        let data = publication.data().clone();
-        let message = Utf8Bytes::try_from(data)
-            .map_or_else(|_| Message::Binary(publication.data().clone()), Message::Text);
+        let text = Utf8Bytes::try_from(publication.data().clone()).map(Message::Text);
+        let message = text.unwrap_or_else(|_| Message::Binary(publication.data().clone()));
         Data(Prepared::new(message))
     }
 

@@ -12,7 +12,7 @@ const SMALL_ID: usize = 256;
 
 /// How the events of one connection are written.
 #[derive(Debug, Default)]
-pub(super) struct Encoder {
+pub(crate) struct Encoder {
     pub(super) format: Format,
     pub(super) strict: bool,
     /// It is about one channel only, so that its cursor is the position in it, and events are the
@@ -23,12 +23,12 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    pub(super) fn new(format: Format, strict: bool) -> Self {
+    pub(crate) fn new(format: Format, strict: bool) -> Self {
         Encoder { format, strict, ..Encoder::default() }
     }
 
     /// To be called when what is subscribed to has changed.
-    pub(super) fn look_at(&mut self, subscription: &Subscription) {
+    pub(crate) fn look_at(&mut self, subscription: &Subscription) {
         let mut interests = subscription.interests();
         self.single =
             matches!((interests.next(), interests.next()), (Some(Interest::Channel(_)), None));
@@ -36,7 +36,7 @@ impl Encoder {
 }
 
 /// Events that are written together.
-pub(super) struct Batch<'a> {
+pub(crate) struct Batch<'a> {
     encoder: &'a mut Encoder,
     out: Vec<u8>,
     /// The only event so far, which is the same for all who get it.
@@ -48,19 +48,19 @@ pub(super) struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     /// Begins with whole events.
-    pub(super) fn new(encoder: &'a mut Encoder, opening: Vec<u8>) -> Self {
+    pub(crate) fn new(encoder: &'a mut Encoder, opening: Vec<u8>) -> Self {
         Batch { encoder, out: opening, shared: None, open: false, events: 0 }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.out.len() + self.shared.as_ref().map_or(0, Bytes::len)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    pub(super) fn publication(&mut self, publication: &Publication, subscription: &Subscription) {
+    pub(crate) fn publication(&mut self, publication: &Publication, subscription: &Subscription) {
         let event = self.encoder.format.event(publication);
         if !self.encoder.single {
             self.begin();
@@ -75,19 +75,19 @@ impl<'a> Batch<'a> {
         }
     }
 
-    pub(super) fn control(&mut self, frame: &Frame<'_>, subscription: &Subscription) {
+    pub(crate) fn control(&mut self, frame: &Frame<'_>, subscription: &Subscription) {
         self.begin();
         frame.push_event(&mut self.out);
         self.end(subscription);
     }
 
     /// What is subscribed to has changed.
-    pub(super) fn subscription_changed(&mut self, subscription: &Subscription) {
+    pub(crate) fn subscription_changed(&mut self, subscription: &Subscription) {
         self.encoder.look_at(subscription);
     }
 
     /// The last event: the client is to come back after that time.
-    pub(super) fn bye(&mut self, reason: &str, retry: Duration, subscription: &Subscription) {
+    pub(crate) fn bye(&mut self, reason: &str, retry: Duration, subscription: &Subscription) {
         let retry = u64::try_from(retry.as_millis()).unwrap_or(u64::MAX);
         self.begin();
         Frame::Bye { reason, retry }.push_event(&mut self.out);
@@ -128,7 +128,7 @@ impl<'a> Batch<'a> {
     }
 
     /// All of it, and how many events it is.
-    pub(super) fn finish(mut self, subscription: &Subscription) -> (Bytes, u64) {
+    pub(crate) fn finish(mut self, subscription: &Subscription) -> (Bytes, u64) {
         if std::mem::take(&mut self.open) {
             self.identify(subscription);
         }

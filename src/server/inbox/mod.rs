@@ -1,7 +1,9 @@
 //! What a host program takes out on threads of its own: requests, which it answers, and events of
 //! the connections that it has answered them with.
 
+mod authorize;
 mod batches;
+mod mounts;
 mod routes;
 mod serve;
 mod signal;
@@ -14,7 +16,9 @@ use std::time::{Duration, Instant};
 
 use super::request::Request;
 use crate::transport::events::Source;
+pub(crate) use authorize::{AskHost, Asked, Question, Unasked, Verdict, identity};
 use batches::Batches;
+pub(crate) use mounts::{MountError, Mounts};
 pub(crate) use routes::{Found, Handler, Route, RouteError, Routes, Settings};
 use signal::Signal;
 use wait::Drained;
@@ -27,6 +31,8 @@ pub(crate) struct Inbox {
     state: Mutex<State>,
     /// A request has come in.
     arrived: Condvar,
+    /// A question has.
+    asked: Condvar,
     /// Anything has.
     happened: Condvar,
     capacity: usize,
@@ -35,6 +41,7 @@ pub(crate) struct Inbox {
     /// The window out of which the surplus gets a time after which to come back.
     retry: RangeInclusive<Duration>,
     routes: Arc<Routes>,
+    mounts: Mounts,
 }
 
 #[derive(Default)]
@@ -44,6 +51,10 @@ struct State {
     unchecked: usize,
     /// Threads that wait for a request.
     takers: usize,
+    /// What the host is asked about hubs.
+    questions: VecDeque<Box<Question>>,
+    /// Threads that wait for a question.
+    authorizers: usize,
     /// Connections on which something has happened.
     listed: VecDeque<Arc<dyn Source>>,
     /// Threads that wait for anything to happen.
@@ -70,7 +81,10 @@ struct State {
 impl State {
     /// Whether there is something to hand over.
     fn has_happenings(&self) -> bool {
-        !self.waiting.is_empty() || !self.listed.is_empty() || self.is_drain_to_be_told()
+        !self.waiting.is_empty()
+            || !self.questions.is_empty()
+            || !self.listed.is_empty()
+            || self.is_drain_to_be_told()
     }
 
     /// Whether the host is to know that a drain is over, and has been told of all that was before.
@@ -124,12 +138,18 @@ impl Inbox {
         Arc::new(Inbox {
             state: Mutex::default(),
             arrived: Condvar::new(),
+            asked: Condvar::new(),
             happened: Condvar::new(),
             capacity: capacity.max(1),
             deadline,
             retry,
             routes: Arc::default(),
+            mounts: Mounts::default(),
         })
+    }
+
+    pub(crate) fn mounts(&self) -> &Mounts {
+        &self.mounts
     }
 
     pub(crate) fn routes(&self) -> &Arc<Routes> {
@@ -172,15 +192,16 @@ impl Inbox {
         self.lock().waiting.len()
     }
 
-    /// Takes no more requests, and wakes every thread that waits for one. Those that nobody has
-    /// taken are answered with 503.
+    /// Takes no more requests and questions, and wakes every thread that waits for one. Requests
+    /// that nobody has taken are answered with 503.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        let unanswered = std::mem::take(&mut state.waiting);
+        let unanswered = (std::mem::take(&mut state.waiting), std::mem::take(&mut state.questions));
         state.level();
         drop(state);
         self.arrived.notify_all();
+        self.asked.notify_all();
         drop(unanswered);
     }
 

@@ -24,11 +24,15 @@ use crate::ws::{UpgradeError, WebSocketUpgrade};
 
 impl Inbox {
     /// A router that puts every request into the inbox, except for those that a file in
-    /// `static_dir` answers.
+    /// `static_dir` answers, or what is mounted.
     pub(crate) fn router(self: &Arc<Self>, static_dir: Option<&Path>) -> Router {
         let inbox = self.clone();
-        let host = Router::new()
-            .fallback(async move |request: http::Request<Body>| inbox.serve(request).await);
+        let host = Router::new().fallback(async move |request: http::Request<Body>| {
+            match inbox.mounts.answer(request).await {
+                Ok(response) => response,
+                Err(request) => inbox.serve(request).await,
+            }
+        });
         match static_dir {
             None => host,
             Some(path) => Router::new().fallback_service(

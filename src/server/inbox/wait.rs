@@ -3,7 +3,7 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Inbox, Signal, State, TakeError};
+use super::{Inbox, Question, Signal, State, TakeError};
 use crate::server::request::Request;
 use crate::transport::cork;
 use crate::transport::events::{Batch, Event, Source, Tag};
@@ -12,6 +12,8 @@ use crate::transport::events::{Batch, Event, Source, Tag};
 pub(crate) enum Happening {
     /// A request has come in.
     Request(Box<Request>),
+    /// The host is asked who may do what.
+    Question(Box<Question>),
     /// Something has happened on a connection that the host has answered a request with.
     Event(Tag, Event),
     /// A drain that was begun is over.
@@ -135,6 +137,16 @@ impl Inbox {
             true => left,
             false => (left + usize::from(state.favours_requests)) / 2,
         };
+        let mut questions = Vec::new();
+        while questions.len() < share
+            && let Some(question) = state.questions.pop_front()
+        {
+            if question.is_open() {
+                questions.push(question);
+            }
+        }
+        let share = share - questions.len();
+        left -= questions.len();
         let mut requests = Vec::new();
         while requests.len() < share
             && let Some(request) = state.waiting.pop_front()
@@ -149,6 +161,9 @@ impl Inbox {
         let mut batch_under_way = UnderWay::new(self);
         self.leave_the_rest(state);
         left -= requests.len();
+        for question in questions {
+            put(Happening::Question(question));
+        }
         for request in requests {
             put(Happening::Request(request));
         }
