@@ -112,6 +112,9 @@ mod documentation {
     struct Readme;
     #[doc = include_str!("../docs/rust-api.md")]
     struct RustApi;
+    #[cfg(feature = "endpoint")]
+    #[doc = include_str!("../docs/hub.md")]
+    struct Hub;
     #[doc = include_str!("../docs/migration.md")]
     struct Migration;
     #[doc = include_str!("../docs/deploy.md")]

@@ -9,6 +9,7 @@ pub mod echo;
 pub mod fanout;
 pub mod idle;
 pub mod net;
+pub mod polling;
 pub mod process;
 pub mod report;
 pub mod resume;

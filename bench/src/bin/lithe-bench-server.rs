@@ -2,15 +2,18 @@
 //! the event streams at `/sse`, `/hub-pub/{channels}` on so many channels of the hub at `/hub`.
 
 use std::error::Error;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::response::Response;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use clap::Parser;
 use lithe::endpoint::Endpoint;
-use lithe::hub::{ChannelName, Hub};
+use lithe::hub::{self, ChannelName, ChannelOptions, Hub, Overflow};
 use lithe::server::Server;
 use lithe::sse::{self, Event, Sse};
 use lithe::ws::{self, Message, Prepared, WebSocketUpgrade};
@@ -103,6 +106,45 @@ async fn miss(State(hub): State<Hub>, Path((count, size)): Path<(usize, usize)>)
     before.to_string()
 }
 
+/// The shortest time between two deliveries in the namespace `calm`.
+const CALM: Duration = Duration::from_secs(2);
+
+/// How often each download has changed. They do so all at the same time.
+type Downloads = Arc<AtomicU32>;
+
+fn download(id: usize, changes: u32) -> String {
+    format!("{{\"id\":{id},\"state\":\"downloading\",\"changes\":{changes}}}")
+}
+
+async fn downloads(State(changes): State<Downloads>, Path(id): Path<usize>) -> Response {
+    let body = download(id, changes.load(Relaxed));
+    ([(CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// Starts so many downloads, ten for each page, which change at such intervals from now on.
+async fn start_downloads(
+    State((changes, hub)): State<(Downloads, Hub)>,
+    Path((namespace, count, interval)): Path<(String, usize, u64)>,
+) -> &'static str {
+    let channels: Vec<ChannelName> = (0..count.div_ceil(10))
+        .map(|page| format!("{namespace}.{page}").parse().expect("a number is a segment"))
+        .collect();
+    let mut turns = tokio::time::interval(Duration::from_millis(interval));
+    turns.tick().await;
+    tokio::spawn(async move {
+        loop {
+            turns.tick().await;
+            let change = changes.fetch_add(1, Relaxed) + 1;
+            for id in 0..count {
+                let message = hub::Message::new(download(id, change));
+                let message = message.key(id.to_string()).expect("a number is a key");
+                hub.publish(&channels[id / 10], message).await.expect("published");
+            }
+        }
+    });
+    "started"
+}
+
 /// Serves on a free port of 127.0.0.1, whose address is printed.
 #[derive(Parser)]
 struct Options {
@@ -114,19 +156,28 @@ struct Options {
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
     lithe_bench::net::raise_descriptor_limit();
-    let hub = Hub::new();
+    let calm = ChannelOptions::default().overflow(Overflow::Latest).min_interval(CALM);
+    let namespace = "calm.*".parse().expect("a pattern");
+    let hub = Hub::builder().namespace(namespace, calm).build();
     let hub_routes = Router::new()
         .route("/hub-pub/{channels}", any(publish_on_hub))
         .route("/hub-missed/{count}/{size}", get(miss))
         .with_state(hub.clone())
-        .nest("/hub", Endpoint::builder(hub).build().router());
+        .nest("/hub", Endpoint::builder(hub.clone()).build().router());
+    let changes = Downloads::default();
+    let download_routes = Router::new()
+        .route("/downloads-start/{namespace}/{count}/{interval}", get(start_downloads))
+        .with_state((changes.clone(), hub.clone()))
+        .route("/downloads/{id}", get(downloads))
+        .with_state(changes);
     let router = Router::new()
         .route("/", any(echo))
         .route("/pub", any(publish))
         .route("/sub", any(subscribe))
         .route("/sse", get(stream))
         .with_state(Arc::new(Subscribers::default()))
-        .merge(hub_routes);
+        .merge(hub_routes)
+        .merge(download_routes);
     let server = Server::builder()
         .bind("127.0.0.1:0")
         .router(router)
