@@ -17,6 +17,7 @@ macro_rules! conformance {
             a_client_goes_on_at_another_node
             a_client_goes_on_with_several_channels_at_another_node
             the_history_is_trimmed_exactly_and_who_missed_more_is_told
+            a_long_history_is_read_in_parts
             channels_without_history_deliver_what_is_live
             history_and_position_are_those_of_all_nodes
             a_foreign_cursor_is_told_of_a_gap
@@ -216,6 +217,25 @@ pub(crate) async fn the_history_is_trimmed_exactly_and_who_missed_more_is_told(n
         let gap = next_gap(&mut late).await;
         assert_eq!((gap.reason, gap.from), (GapReason::Expired, Some(first)));
         assert_eq!(gap.to.map(|to| to.offset), Some(SMALL as u64 + 2));
+    }
+}
+
+pub(crate) async fn a_long_history_is_read_in_parts(nodes: &impl Nodes) {
+    let (here, there) = (nodes.hub(), nodes.hub());
+    let channel = name("large.1");
+    let first = publish(&here, &channel, "first").await;
+    let data = |number: usize| match number % 200 {
+        // Together more than is read at once, and one that is so by itself.
+        0 => format!("{number} {}", "x".repeat(400_000 + 2_000 * number)),
+        _ => number.to_string(),
+    };
+    for number in 0..700 {
+        publish(&here, &channel, data(number)).await;
+    }
+    let mut subscription = resume(&there, &["large.1"], &first.to_string());
+    assert!(next_subscribed(&mut subscription).await.recovered);
+    for number in 0..700 {
+        assert_eq!(next_data(&mut subscription).await, data(number));
     }
 }
 

@@ -16,7 +16,8 @@ use crate::endpoint::Shared;
 use crate::endpoint::link::Link;
 use crate::endpoint::request::Secret;
 use crate::endpoint::session::Verdict;
-use crate::hub::{ChannelName, Interest, Message, Offset, PublishError};
+use crate::hub::backplane::Unavailable;
+use crate::hub::{ChannelName, History, Hub, Interest, Message, Offset, PublishError};
 
 /// How many publications of a client may wait for the one before.
 const MAX_WAITING: usize = 64;
@@ -128,18 +129,32 @@ pub(super) async fn history(
     if !may(&shared, &identity, Action::History, &channel).await {
         return Done::Told(Some(denied(id, &channel)));
     }
-    let newest = || {
-        let top = shared.hub.position(&channel).map_or(0, |position| position.offset);
-        top.saturating_sub(limit as Offset)
-    };
-    let history = shared.hub.history(&channel, after.unwrap_or_else(newest));
-    Done::Told(match history {
-        Some(history) => id.map(|id| reply::history(id, &channel, &history, limit)),
-        None => {
+    Done::Told(match load_history(&shared.hub, &channel, after, limit).await {
+        Ok(Some(history)) => id.map(|id| reply::history(id, &channel, &history, limit)),
+        Ok(None) => {
             let message = "nothing was published on this channel lately";
             Some(reply::error(id, Some(channel.as_str()), "not_found", message))
         }
+        Err(error) => {
+            Some(reply::error(id, Some(channel.as_str()), "unavailable", &error.to_string()))
+        }
     })
+}
+
+async fn load_history(
+    hub: &Hub,
+    channel: &ChannelName,
+    after: Option<Offset>,
+    limit: usize,
+) -> Result<Option<History>, Unavailable> {
+    let after = match after {
+        Some(after) => after,
+        None => {
+            let top = hub.load_position(channel).await?.map_or(0, |position| position.offset);
+            top.saturating_sub(limit as Offset)
+        }
+    };
+    hub.load_history(channel, after).await
 }
 
 /// Finds out who is on a channel.

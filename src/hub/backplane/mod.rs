@@ -94,7 +94,7 @@ pub trait Backplane: fmt::Debug + Send + Sync + 'static {
     fn publish(&self, message: Outgoing) -> Work<Result<Receipt, Unavailable>>;
 
     /// Reads the log of a channel, which is begun unless there is one: what was published after an
-    /// offset, from the oldest, and as much as is good to read at once.
+    /// offset, from the oldest, and as much as is good to read at once, but two at least.
     fn read(&self, channel: &ChannelName, after: Offset) -> Work<Result<Page, Unavailable>>;
 
     /// Begins a new log, unless it is another one already than that of this epoch.

@@ -24,6 +24,8 @@ pub(super) struct Mirror {
     reading: bool,
     /// How often it was read to its end.
     reads: u64,
+    /// The backplane has passed on another publication at a place that was taken.
+    forked: bool,
     /// When the last publication was published.
     top_millis: u64,
     /// Up to here something is missing that the backplane no longer has.
@@ -95,6 +97,7 @@ impl Channel {
                 None => position.offset == top.offset && mirror.top_millis != record.unix_millis,
             };
             mirror.reading = forked;
+            mirror.forked |= forked;
             return if forked { Delivery::Missing } else { Delivery::Duplicate };
         }
         if position != state.log.next() {
@@ -186,14 +189,21 @@ impl Channel {
         let mut loaded = Loaded::More;
         if !page.more {
             state.skip_to(page.top.position.offset);
-            loaded = self.release_held(&mut state, page.top, now, unix_millis);
+            loaded = self.release_held(&mut state, top, page.top, now, unix_millis);
         }
         self.trim_and_tell(state, now, wakers);
         loaded
     }
 
     /// The log was read to its end: what waited for that follows.
-    fn release_held(&self, state: &mut State, top: Top, now: Instant, unix_millis: u64) -> Loaded {
+    fn release_held(
+        &self,
+        state: &mut State,
+        before: Offset,
+        top: Top,
+        now: Instant,
+        unix_millis: u64,
+    ) -> Loaded {
         let end = state.log.top();
         let Some(mirror) = &mut state.mirror else { return Loaded::Done };
         mirror.live = true;
@@ -203,7 +213,8 @@ impl Channel {
             mirror.top_millis = top.unix_millis;
         }
         mirror.held_bytes = 0;
-        let mut more = std::mem::take(&mut mirror.again);
+        let again = std::mem::take(&mut mirror.again);
+        let mut more = false;
         let mut held = std::mem::take(&mut mirror.held);
         held.retain(|record| record.position.epoch == end.epoch);
         held.sort_by_key(|record| record.position.offset);
@@ -211,13 +222,15 @@ impl Channel {
             // What still does not follow is held again.
             more |= self.offer(state, record, now, unix_millis) == Delivery::Missing;
         }
-        if !more {
-            return Loaded::Done;
+        let progresses = again || state.log.top().offset != before;
+        let Some(mirror) = &mut state.mirror else { return Loaded::Done };
+        mirror.reading = (again || more) && (progresses || mirror.forked);
+        if mirror.reading {
+            return Loaded::More;
         }
-        if let Some(mirror) = &mut state.mirror {
-            mirror.reading = true;
-        }
-        Loaded::More
+        // What follows on nothing, though all there is was read, was not passed on by the backplane.
+        mirror.held.clear();
+        Loaded::Done
     }
 
     /// Whether nobody listens, and nobody did when this was last asked.
@@ -286,7 +299,7 @@ impl State {
             (Some(record), None) => record.unix_millis != mirror.top_millis,
             (None, _) => there.offset == here.offset && page.top.unix_millis != mirror.top_millis,
         };
-        (there.offset < here.offset || differs).then_some(here.epoch)
+        (mirror.forked || there.offset < here.offset || differs).then_some(here.epoch)
     }
 
     /// Begins the log, if it is not that of the page. `false`: it has to be read from its beginning.
@@ -305,6 +318,7 @@ impl State {
         self.log.begin(top.epoch, before.unwrap_or(top.offset));
         mirror.hole_end = 0;
         mirror.top_millis = 0;
+        mirror.forked = false;
         true
     }
 

@@ -15,7 +15,7 @@ static PUBLISH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("pu
 static READ: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("read.lua")));
 static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("renew.lua")));
 
-/// How much is read at once, in publications and in bytes. One publication may be larger.
+/// How much is read at once, in publications and in bytes. Two publications may be larger.
 const PAGE: usize = 256;
 const PAGE_BYTES: usize = 1024 * 1024;
 

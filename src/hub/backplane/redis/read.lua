@@ -2,7 +2,7 @@
 --
 -- KEYS: meta, stream
 -- ARGV: a new epoch, the first offset to read, how many publications at most, how many bytes of them
--- (one may be larger), age of meta in milliseconds
+-- (two may be larger: the first is one that the hub has already), age of meta in milliseconds
 local meta = redis.call('HMGET', KEYS[1], 'e', 'o', 't')
 if not meta[1] then
     redis.call('HSET', KEYS[1], 'e', ARGV[1])
@@ -16,7 +16,7 @@ repeat
     for _, entry in ipairs(part) do
         bytes = bytes + #(entry[2][4] or '')
         local full = #entries == tonumber(ARGV[3]) or bytes > tonumber(ARGV[4])
-        if full and #entries > 0 then
+        if full and #entries > 1 then
             more = 1
             break
         end
