@@ -34,6 +34,7 @@ pub(super) async fn catch_up(shared: Weak<Shared>, channel: Arc<Channel>) {
         match loaded {
             Loaded::Done => return,
             Loaded::More => {}
+            Loaded::Unsure => return shared.leave_unread(&channel),
             Loaded::Forked(epoch) => {
                 let renew = backplane.renew(channel.name(), epoch);
                 if renew.await.is_err() {

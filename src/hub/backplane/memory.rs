@@ -139,6 +139,7 @@ impl MemoryNode {
                 None => sink.listening(&channel),
             }
         }
+        sink.retry();
     }
 }
 

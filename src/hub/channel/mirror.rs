@@ -30,6 +30,9 @@ pub(super) struct Mirror {
     top_millis: u64,
     /// Up to here something is missing that the backplane no longer has.
     pub(super) hole_end: Offset,
+    /// Where the mirror ended when something after that could not be read, though it may only have
+    /// been on its way.
+    doubt: Option<Offset>,
     held: Vec<Record>,
     held_bytes: usize,
     /// What is being read is not all: there is more than could be held, or than was passed on.
@@ -55,6 +58,8 @@ pub(in crate::hub) enum Loaded {
     Done,
     /// Read on.
     More,
+    /// Something is missing that may be on its way: read again, a while later.
+    Unsure,
     /// The end of the log was lost, and another one has grown in its place, or will: it has to
     /// begin anew.
     Forked(Epoch),
@@ -170,6 +175,7 @@ impl Channel {
         if let Some(epoch) = state.is_forked(&page) {
             return Loaded::Forked(epoch);
         }
+        let lost_to = state.lost_to(page.top.position);
         if !state.begin_unless_same(after, &page) {
             return Loaded::More;
         }
@@ -183,12 +189,18 @@ impl Channel {
         let top = state.log.top().offset;
         let news = records.into_iter().filter(|record| record.position.offset > top);
         for record in news {
-            state.skip_to(record.position.offset - 1);
+            if !state.skip_to(record.position.offset - 1, lost_to) {
+                self.trim_and_tell(state, now, wakers);
+                return Loaded::Unsure;
+            }
             self.append(&mut state, record, now, unix_millis);
+        }
+        if !page.more && !state.skip_to(page.top.position.offset, lost_to) {
+            self.trim_and_tell(state, now, wakers);
+            return Loaded::Unsure;
         }
         let mut loaded = Loaded::More;
         if !page.more {
-            state.skip_to(page.top.position.offset);
             loaded = self.release_held(&mut state, top, page.top, now, unix_millis);
         }
         self.trim_and_tell(state, now, wakers);
@@ -208,6 +220,7 @@ impl Channel {
         let Some(mirror) = &mut state.mirror else { return Loaded::Done };
         mirror.live = true;
         mirror.reading = false;
+        mirror.doubt = None;
         mirror.reads += 1;
         if end == top.position {
             mirror.top_millis = top.unix_millis;
@@ -331,12 +344,31 @@ impl State {
         mirror.held.extract_if(.., is_in).collect()
     }
 
-    /// What is missing up to that offset is gone.
-    fn skip_to(&mut self, offset: Offset) {
-        let Some(mirror) = &mut self.mirror else { return };
-        if offset > self.log.top().offset {
-            self.log.skip_to(offset);
-            mirror.hole_end = offset;
+    /// Up to where it is known that what is missing is not on its way. The order in which things are
+    /// passed on is that of the log.
+    fn lost_to(&self, top: Position) -> Offset {
+        let here = self.log.top();
+        let Some(mirror) = &self.mirror else { return 0 };
+        if !mirror.live || here.epoch != top.epoch || mirror.doubt == Some(here.offset) {
+            return Offset::MAX;
         }
+        let held = mirror.held.iter().filter(|record| record.position.epoch == top.epoch);
+        held.map(|record| record.position.offset - 1).max().unwrap_or(0)
+    }
+
+    /// What is missing up to that offset is gone. `false`: it may be on its way.
+    fn skip_to(&mut self, offset: Offset, lost_to: Offset) -> bool {
+        let here = self.log.top().offset;
+        let Some(mirror) = &mut self.mirror else { return true };
+        if offset <= here {
+            return true;
+        }
+        if offset > lost_to {
+            mirror.doubt = Some(here);
+            return false;
+        }
+        self.log.skip_to(offset);
+        mirror.hole_end = offset;
+        true
     }
 }
