@@ -1,5 +1,5 @@
 //! Channels of a hub on WebSockets, through real sockets.
-#![cfg(all(feature = "endpoint", feature = "server"))]
+#![cfg(all(feature = "endpoint", feature = "deflate", feature = "server"))]
 
 #[path = "support/hub_socket.rs"]
 mod hub_socket;
@@ -7,11 +7,13 @@ mod support;
 #[path = "support/tokens.rs"]
 mod tokens;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hub_socket::HubSocket;
+use lithe::access::{Action, Answer, Authorizer, Credentials, Identity, Refusal};
 use lithe::endpoint::{self, Endpoint};
-use lithe::hub::{AfterGap, ChannelName, ChannelOptions, Hub, Overflow, PresenceMode};
+use lithe::hub::{AfterGap, ChannelName, ChannelOptions, Hub, Interest, Overflow, PresenceMode};
 use lithe::server::Server;
 use lithe::transport::Kind;
 use lithe::ws;
@@ -20,6 +22,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::{Client, count, eventually, status};
 use tokens::Tokens;
+use tokio::sync::Semaphore;
 use tokio_tungstenite::tungstenite::Message;
 
 fn serve(hub: &Hub, configure: impl FnOnce(endpoint::Builder) -> endpoint::Builder) -> Server {
@@ -205,6 +208,75 @@ fn publishing_takes_a_grant_and_is_answered_with_the_position() {
     // Without a number there is no answer, and bytes are bytes.
     alice.send(json!({"type": "publish", "channel": "b", "base64": "/wA="}));
     assert_eq!(alice.frame()["base64"], "/wA=");
+}
+
+/// Lets everybody do everything, but publish only when there is leave.
+struct Slow(Arc<Semaphore>);
+
+impl Authorizer for Slow {
+    fn authenticate<'a>(&'a self, _: Credentials<'a>) -> Answer<'a, Result<Identity, Refusal>> {
+        Box::pin(std::future::ready(Ok(Identity::default())))
+    }
+
+    fn authorize<'a>(
+        &'a self,
+        _: &'a Identity,
+        action: Action,
+        _: &'a Interest,
+    ) -> Answer<'a, bool> {
+        Box::pin(async move {
+            if action == Action::Publish {
+                self.0.acquire().await.unwrap().forget();
+            }
+            true
+        })
+    }
+}
+
+#[test]
+fn what_takes_long_to_be_published_holds_up_nothing_else_and_is_answered_before_the_end() {
+    let hub = Hub::new();
+    let leave = Arc::new(Semaphore::new(0));
+    let server = serve(&hub, |builder| builder.authorizer(Slow(leave.clone())));
+    let mut socket = HubSocket::open(server.local_addr(), "/ws?channel=a");
+    socket.expect("sub");
+    for id in 0..100 {
+        // More than may wait: the last ones are read later.
+        let data = id.to_string();
+        socket.send(json!({"type": "publish", "id": id, "channel": "b", "data": data}));
+        if id == 50 {
+            let reply = socket.ask(json!({"type": "subscribe", "id": 1000, "channel": "b"}));
+            assert_eq!(reply["type"], "reply");
+            publish(&hub, "a", "meanwhile");
+            socket.expect("sub");
+            assert_eq!(socket.data(1), ["meanwhile"]);
+        }
+    }
+    leave.add_permits(90);
+    let (mut replies, mut published) = (Vec::new(), Vec::new());
+    while replies.len() < 90 || published.len() < 90 {
+        let frame = socket.frame();
+        match frame["type"].as_str().unwrap() {
+            "reply" => replies.push(frame["id"].as_u64().unwrap()),
+            "pub" => published.push(frame["data"].as_str().unwrap().to_owned()),
+            kind => assert_eq!(kind, "cursor", "{frame}"),
+        }
+    }
+    assert_eq!(published, (0..90).map(|id| id.to_string()).collect::<Vec<_>>());
+    // Some are under way when the server goes, and the client learns what became of them.
+    let draining = std::thread::spawn(move || server.drain_blocking(support::PATIENCE));
+    leave.add_permits(10);
+    loop {
+        let frame = socket.frame();
+        match frame["type"].as_str().unwrap() {
+            "reply" => replies.push(frame["id"].as_u64().unwrap()),
+            "bye" => break,
+            _ => {}
+        }
+    }
+    assert_eq!(replies, (0..100).collect::<Vec<_>>());
+    assert_eq!(socket.closed().0, 4200);
+    assert_eq!(draining.join().unwrap().cut, 0);
 }
 
 #[test]

@@ -108,6 +108,9 @@ impl StreamRequest {
         if body.is_empty() {
             return Ok(());
         }
+        if !body.trim_ascii_start().starts_with(b"{") {
+            return Err(Rejection::bad_request("the body is an object in JSON"));
+        }
         let asked: Asked = serde_json::from_slice(&body)
             .map_err(|error| Rejection::bad_request(format!("the body: {error}")))?;
         for name in asked.channel.iter().chain(&asked.channels) {

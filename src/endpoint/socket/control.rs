@@ -124,12 +124,21 @@ struct Seen {
 
 impl Seen {
     fn of(text: &str) -> Seen {
-        serde_json::from_str(text).unwrap_or_default()
+        if is_object(text) {
+            serde_json::from_str(text).unwrap_or_default()
+        } else {
+            Seen::default()
+        }
     }
 
     fn id(&self) -> Option<u64> {
         self.id.as_u64()
     }
+}
+
+/// A list would pass for an object without the names of its fields.
+fn is_object(text: &str) -> bool {
+    text.trim_ascii_start().starts_with('{')
 }
 
 const KINDS: [&str; 8] =
@@ -139,6 +148,9 @@ impl FromStr for ControlFrame {
     type Err = ControlFrameError;
 
     fn from_str(text: &str) -> Result<Self, ControlFrameError> {
+        if !is_object(text) {
+            return Err(bad(None, "a request is an object in JSON"));
+        }
         let fields: Fields = serde_json::from_str(text).map_err(|error| {
             let seen = Seen::of(text);
             match seen.kind.as_str() {

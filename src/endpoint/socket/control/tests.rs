@@ -15,6 +15,10 @@ fn what_cannot_be_understood_is_answered_by_its_number_where_it_has_one() {
         ("", (None, "bad_request")),
         ("null", (None, "bad_request")),
         ("[1]", (None, "bad_request")),
+        (
+            r#"[1,"ping",null,null,null,null,null,null,null,null,null,null,null,null]"#,
+            (None, "bad_request"),
+        ),
         ("{", (None, "bad_request")),
         (r#"{"id":1}"#, (Some(1), "bad_request")),
         (r#"{"id":1,"type":7}"#, (Some(1), "bad_request")),
