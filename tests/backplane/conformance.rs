@@ -226,7 +226,7 @@ pub(crate) async fn a_long_history_is_read_in_parts(nodes: &impl Nodes) {
     let first = publish(&here, &channel, "first").await;
     let data = |number: usize| match number % 200 {
         // Together more than is read at once, and one that is so by itself.
-        0 => format!("{number} {}", "x".repeat(400_000 + 2_000 * number)),
+        0 => format!("{number} {}", "x".repeat(100_000 + 400 * number)),
         _ => number.to_string(),
     };
     for number in 0..700 {

@@ -17,7 +17,7 @@ static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("rene
 
 /// How much is read at once, in publications and in bytes. Two publications may be larger.
 const PAGE: usize = 256;
-const PAGE_BYTES: usize = 1024 * 1024;
+const PAGE_BYTES: usize = 256 * 1024;
 
 /// The longest time that Redis is given: it does not take all that fit into its numbers.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
