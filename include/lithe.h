@@ -100,7 +100,8 @@
     { sizeof(lithe_channel_options_t), NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /** Initializes a lithe_hub_options_t with the defaults. */
-#define LITHE_HUB_OPTIONS_INIT { sizeof(lithe_hub_options_t), 0, 0, 0, 0, NULL, 0 }
+#define LITHE_HUB_OPTIONS_INIT \
+    { sizeof(lithe_hub_options_t), 0, 0, 0, 0, NULL, 0, NULL, NULL, NULL, 0, 0 }
 
 /** Initializes a lithe_publish_options_t without any of them. */
 #define LITHE_PUBLISH_OPTIONS_INIT \
@@ -949,6 +950,29 @@ typedef struct lithe_hub_options_t {
      * How many namespaces there are.
      */
     size_t namespace_count;
+    /**
+     * The Redis or Valkey, such as "redis://redis.internal:6379", by which this hub is one with those
+     * of other processes that have the same namespaces; with redis_sentinel the Sentinels, with
+     * redis_cluster some nodes of the cluster, with commas between them. Default: none, the history
+     * is in memory.
+     */
+    const char *redis_url;
+    /**
+     * What all keys in Redis begin with. Default: "lithe".
+     */
+    const char *redis_prefix;
+    /**
+     * The name of the master that Sentinels watch over. Default: no Sentinels.
+     */
+    const char *redis_sentinel;
+    /**
+     * 1: it is a cluster.
+     */
+    int32_t redis_cluster;
+    /**
+     * How long lithe_publish may wait for Redis. Default: 5 s. Cannot be -1.
+     */
+    int32_t publish_timeout_ms;
 } lithe_hub_options_t;
 
 /**
@@ -2653,7 +2677,8 @@ int32_t lithe_sse_send_many(const lithe_sse_t *sse,
  * "builds.42.log", of ASCII letters and digits and - _ : @ ~ + =; it has at most 255 bytes.
  *
  * `options` may be NULL for the defaults. The hub runs a thread of its own, which drops publications
- * that are over by age. On an error `*hub` is 0. Blocks for as long as the system takes to start a
+ * that are over by age, and with Redis another one, which connects by itself and again whenever the
+ * connection breaks (lithe_hub_health). On an error `*hub` is 0. Blocks for as long as the system takes to start a
  * thread. Errors: BAD_ARGUMENT, NOT_UTF8, IO when the system has no thread or descriptor left.
  */
 int32_t lithe_hub_create(const struct lithe_hub_options_t *options,
@@ -2665,9 +2690,12 @@ int32_t lithe_hub_create(const struct lithe_hub_options_t *options,
  * as may `channel_len`.
  *
  * `options` and `published` may be NULL. Whoever calls it again because it does not know what became
- * of the first attempt gives both the same idempotency key. Never blocks. Errors: BAD_HANDLE,
- * BAD_ARGUMENT for what is no name of a channel, or a text in the options that there cannot be,
- * NOT_UTF8, TOO_LARGE for more than 16 MiB.
+ * of the first attempt gives both the same idempotency key.
+ *
+ * Never blocks, unless the hub has a Redis: then it waits for its answer, up to the time that the
+ * hub's options say. Errors: BAD_HANDLE, BAD_ARGUMENT for what is no name of a channel, or a text in
+ * the options that there cannot be, NOT_UTF8, TOO_LARGE for more than 16 MiB; with Redis IO when it
+ * cannot be reached, and TIMEOUT, after which the message may or may not have been published.
  */
 int32_t lithe_publish(lithe_hub_t hub,
                       const char *channel,
@@ -2688,6 +2716,14 @@ int32_t lithe_hub_position(lithe_hub_t hub,
                            const char *channel,
                            size_t channel_len,
                            struct lithe_position_t *position);
+
+/**
+ * 1 when a hub is well, as it always is without Redis; 0 while it cannot reach Redis, and nothing can
+ * be published: subscribers stay, and get what they have missed when it is there again.
+ *
+ * Never blocks. Errors: BAD_HANDLE.
+ */
+int32_t lithe_hub_health(lithe_hub_t hub);
 
 /**
  * Fills in what a hub holds and has done. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT.

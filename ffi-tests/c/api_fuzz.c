@@ -1125,6 +1125,10 @@ OP(lithe_hub_position) {
     return lithe_hub_position(of(f, HUB), channels(f), LITHE_CSTR, or_null(f, &position));
 }
 
+OP(lithe_hub_health) {
+    return lithe_hub_health(of(f, HUB));
+}
+
 OP(lithe_hub_stats) {
     union room room;
     prepare(f, &room, sizeof room.hub_stats);
@@ -1448,6 +1452,7 @@ static const struct op ops[] = {
     CALL(lithe_hub_create, 5),
     CALL(lithe_publish, 60),
     CALL(lithe_hub_position, 20),
+    CALL(lithe_hub_health, 5),
     CALL(lithe_hub_stats, 5),
     CALL(lithe_hub_history, 20),
     CALL(lithe_publication_free, 5),

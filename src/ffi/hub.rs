@@ -15,6 +15,7 @@ use super::convert::{
 };
 use super::error::{
     Error, LITHE_ERR_IO, LITHE_ERR_NOT_FOUND, LITHE_ERR_TIMEOUT, LITHE_ERR_TOO_LARGE, boundary,
+    counting,
 };
 use super::handle::{self, Kind, Object, Table};
 use super::hub_options::{builder_in, lithe_hub_options_t};
@@ -268,7 +269,8 @@ impl From<hub::Stats> for lithe_hub_stats_t {
 /// "builds.42.log", of ASCII letters and digits and - _ : @ ~ + =; it has at most 255 bytes.
 ///
 /// `options` may be NULL for the defaults. The hub runs a thread of its own, which drops publications
-/// that are over by age. On an error `*hub` is 0. Blocks for as long as the system takes to start a
+/// that are over by age, and with Redis another one, which connects by itself and again whenever the
+/// connection breaks (lithe_hub_health). On an error `*hub` is 0. Blocks for as long as the system takes to start a
 /// thread. Errors: BAD_ARGUMENT, NOT_UTF8, IO when the system has no thread or descriptor left.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_hub_create(
@@ -277,9 +279,8 @@ pub extern "C" fn lithe_hub_create(
 ) -> i32 {
     boundary(|| {
         let out = Out::new(hub, 0)?;
-        let builder = builder_in(options)?;
         fork::watch()?;
-        let hub = signal::with_blocked(|| Hub::start(builder))?;
+        let hub = signal::with_blocked(|| Hub::start(builder_in(options)?))?;
         out.put(handle::insert(hub)?);
         Ok(())
     })
@@ -290,9 +291,12 @@ pub extern "C" fn lithe_hub_create(
 /// as may `channel_len`.
 ///
 /// `options` and `published` may be NULL. Whoever calls it again because it does not know what became
-/// of the first attempt gives both the same idempotency key. Never blocks. Errors: BAD_HANDLE,
-/// BAD_ARGUMENT for what is no name of a channel, or a text in the options that there cannot be,
-/// NOT_UTF8, TOO_LARGE for more than 16 MiB.
+/// of the first attempt gives both the same idempotency key.
+///
+/// Never blocks, unless the hub has a Redis: then it waits for its answer, up to the time that the
+/// hub's options say. Errors: BAD_HANDLE, BAD_ARGUMENT for what is no name of a channel, or a text in
+/// the options that there cannot be, NOT_UTF8, TOO_LARGE for more than 16 MiB; with Redis IO when it
+/// cannot be reached, and TIMEOUT, after which the message may or may not have been published.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_publish(
     hub: lithe_hub_t,
@@ -341,6 +345,15 @@ pub extern "C" fn lithe_hub_position(
         out.put(position.into());
         Ok(())
     })
+}
+
+/// 1 when a hub is well, as it always is without Redis; 0 while it cannot reach Redis, and nothing can
+/// be published: subscribers stay, and get what they have missed when it is there again.
+///
+/// Never blocks. Errors: BAD_HANDLE.
+#[unsafe(no_mangle)]
+pub extern "C" fn lithe_hub_health(hub: lithe_hub_t) -> i32 {
+    counting(|| Ok(handle::get::<Hub>(hub)?.native.health().is_ok().into()))
 }
 
 /// Fills in what a hub holds and has done. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT.

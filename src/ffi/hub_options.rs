@@ -5,9 +5,10 @@ use std::mem::offset_of;
 use std::time::Duration;
 
 use super::convert::{
-    Setting, Versioned, array_in, bad_argument, count, millis, text_z_in, versioned_in,
+    Setting, Versioned, array_in, bad_argument, count, list, millis, text_z_in, versioned_in,
 };
-use super::error::Error;
+use super::error::{Error, LITHE_ERR_IO};
+use crate::hub::backplane::{Redis, RedisError};
 use crate::hub::{AfterGap, Builder, ChannelOptions, Hub, Overflow, Pattern, PresenceMode};
 
 /// What becomes of publications that a subscriber does not read in time: LITHE_OVERFLOW_RESUME and
@@ -106,11 +107,25 @@ pub struct lithe_hub_options_t {
     pub namespaces: *const *const lithe_channel_options_t,
     /// How many namespaces there are.
     pub namespace_count: usize,
+    /// The Redis or Valkey, such as "redis://redis.internal:6379", by which this hub is one with those
+    /// of other processes that have the same namespaces; with redis_sentinel the Sentinels, with
+    /// redis_cluster some nodes of the cluster, with commas between them. Default: none, the history
+    /// is in memory.
+    pub redis_url: *const c_char,
+    /// What all keys in Redis begin with. Default: "lithe".
+    pub redis_prefix: *const c_char,
+    /// The name of the master that Sentinels watch over. Default: no Sentinels.
+    pub redis_sentinel: *const c_char,
+    /// 1: it is a cluster.
+    pub redis_cluster: i32,
+    /// How long lithe_publish may wait for Redis. Default: 5 s. Cannot be -1.
+    pub publish_timeout_ms: i32,
 }
 
 // SAFETY: integers and raw pointers only, the size first.
 unsafe impl Versioned for lithe_hub_options_t {
-    const FIRST_SIZE: usize = offset_of!(lithe_hub_options_t, namespace_count) + size_of::<usize>();
+    const FIRST_SIZE: usize =
+        offset_of!(lithe_hub_options_t, publish_timeout_ms) + size_of::<i32>();
 }
 
 /// One of the values of an enumeration, or its default.
@@ -194,7 +209,43 @@ pub(super) fn builder_in(options: *const lithe_hub_options_t) -> Result<Builder,
             }
         };
     }
-    Ok(builder)
+    match options.redis()? {
+        Some(redis) => Ok(builder.backplane(redis)),
+        None => Ok(builder),
+    }
+}
+
+impl lithe_hub_options_t {
+    /// What joins the hub to others.
+    fn redis(&self) -> Result<Option<Redis>, Error> {
+        let timeout = millis("publish_timeout_ms", self.publish_timeout_ms)?;
+        let timeout = timeout.some("publish_timeout_ms")?;
+        let Some(urls) = text_z_in(self.redis_url)? else { return Ok(None) };
+        let mut urls = list(urls);
+        let mut builder = Redis::builder(urls.next().unwrap_or_default());
+        for url in urls {
+            builder = builder.url(url);
+        }
+        if let Some(prefix) = text_z_in(self.redis_prefix)? {
+            builder = builder.prefix(prefix);
+        }
+        if let Some(master) = text_z_in(self.redis_sentinel)? {
+            builder = builder.sentinel(master);
+        }
+        builder = match self.redis_cluster {
+            0 => builder,
+            1 => builder.cluster(),
+            other => return Err(bad_argument(format_args!("redis_cluster: {other}"))),
+        };
+        if let Some(timeout) = timeout {
+            builder = builder.publish_timeout(timeout);
+        }
+        let started = builder.start_thread();
+        started.map(Some).map_err(|error| match error {
+            RedisError::Thread(error) => Error::with(LITHE_ERR_IO, error),
+            error => bad_argument(error),
+        })
+    }
 }
 
 /// What is replayed unless the hub is told otherwise.

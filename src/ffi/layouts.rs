@@ -60,7 +60,7 @@ fn structs_are_laid_out_as_ever() {
         lithe_sse_options_t { size, send_queue_bytes, keep_alive_ms, retry_ms, events, user_data }
         lithe_sse_event_t { size, data, name, id, comment, retry_ms }
         lithe_channel_options_t { size, pattern, history_size, history_age_ms, backlog, overflow, after_gap, min_interval_ms, presence, idempotency_keys, idempotency_age_ms }
-        lithe_hub_options_t { size, history_budget_bytes, replay_limit, replay_limit_bytes, max_pattern_channels, namespaces, namespace_count }
+        lithe_hub_options_t { size, history_budget_bytes, replay_limit, replay_limit_bytes, max_pattern_channels, namespaces, namespace_count, redis_url, redis_prefix, redis_sentinel, redis_cluster, publish_timeout_ms }
         lithe_position_t { epoch, offset }
         lithe_publish_options_t { size, name, key, idempotency_key }
         lithe_published_t { size, position, receivers, duplicate }

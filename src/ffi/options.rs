@@ -182,6 +182,11 @@ fn layout(kind: lithe_options_kind) -> Option<&'static Layout> {
             max_pattern_channels,
             namespaces,
             namespace_count,
+            redis_url,
+            redis_prefix,
+            redis_sentinel,
+            redis_cluster,
+            publish_timeout_ms,
         }),
         LITHE_OPTIONS_CHANNEL => layout!(lithe_channel_options_t {
             pattern,
