@@ -66,8 +66,18 @@ impl Hub {
     ) -> Result<Option<History>, Unavailable> {
         let shared = &self.shared;
         let Some(backplane) = &shared.backplane else { return Ok(self.history(channel, after)) };
-        let page = backplane.read(channel, after).await?;
-        Ok(Some(shared.history_of(channel, page)))
+        let mut after = after;
+        loop {
+            let page = backplane.read(channel, after).await?;
+            let last = page.records.last().map(|record| record.position.offset);
+            let read_on = last.filter(|_| page.more);
+            let history = shared.history_of(channel, page);
+            match read_on {
+                // All of it is over by age, which says nothing of what comes after it.
+                Some(last) if history.publications.is_empty() => after = last,
+                _ => return Ok(Some(history)),
+            }
+        }
     }
 }
 

@@ -87,7 +87,7 @@ impl Follower {
     async fn catch_up(&mut self) {
         let (mut is_lost, mut is_another_log) = (false, false);
         let mut found = HashSet::new();
-        loop {
+        let log = loop {
             let after = self.read.map_or(0, |read| read.offset);
             let Some(page) = self.page(after).await else { continue };
             if self.read.is_some_and(|read| read.epoch != page.to.epoch) {
@@ -107,9 +107,9 @@ impl Follower {
             let last = page.publications.last().map_or(page.to, |last| last.position());
             self.read = Some(last);
             if last.offset >= page.to.offset {
-                break;
+                break last.epoch;
             }
-        }
+        };
         let (missing, earlier_until) = {
             let mut ledger = self.shared.ledger();
             if is_lost {
@@ -122,7 +122,8 @@ impl Follower {
         };
         self.shared.change();
         for revocation in missing {
-            if let Err(error) = self.shared.publish(Notice { revocation, earlier_until }).await {
+            let notice = Notice { revocation, earlier_until };
+            if let Err(error) = self.shared.publish_again(log, notice).await {
                 warn!(%error, "a revocation that another log has lost was not published again");
             }
         }
@@ -130,7 +131,11 @@ impl Follower {
 
     /// A part of the history, unless it cannot be read now.
     async fn page(&self, after: Offset) -> Option<History> {
-        let page = self.shared.hub.history(&self.shared.channel, after);
+        let page = self.shared.hub.load_history(&self.shared.channel, after).await;
+        if let Err(error) = &page {
+            warn!(%error, "revocations cannot be read");
+        }
+        let page = page.ok().flatten();
         if page.is_none() {
             tokio::time::sleep(RETRY).await;
         }

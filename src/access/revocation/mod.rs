@@ -1,14 +1,14 @@
 //! Tokens that are not to be believed any more, although they have yet to expire.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::{Action, Answer, Authorizer, Credentials, Identity, Refusal, RefusalKind};
-use crate::hub::{ChannelName, Hub, Interest, PublishError};
+use crate::hub::{ChannelName, Epoch, Hub, Interest, Message, PublishError};
 
 mod follow;
 mod ledger;
@@ -59,9 +59,9 @@ const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 ///   publishes them again.
 /// * Tokens that expire later than a revocation may last ([`Builder::longest_token`]) are refused.
 ///
-/// In a hub of one process without a backplane, the log ends with the process. Keep revocations
-/// elsewhere too, and revoke anew when it starts, or [distrust](Self::distrust) what was issued
-/// before.
+/// In a hub of one process without a backplane, the log ends with the process; with a backplane, when
+/// that loses it and there is no node left that knows what was in it. Keep revocations elsewhere too,
+/// and revoke anew when it starts, or [distrust](Self::distrust) what was issued before.
 ///
 /// Cloning it is cheap; all clones are one. It ends with the last of them and of its guards.
 #[derive(Clone)]
@@ -211,6 +211,16 @@ impl Shared {
     /// Tells all nodes.
     async fn publish(&self, notice: Notice) -> Result<(), PublishError> {
         self.hub.publish(&self.channel, notice.to_json()).await.map(|_| ())
+    }
+
+    /// Tells all nodes what the log of that epoch lacks. Each of them that knows it does so, and once
+    /// is enough: the log is not to be filled with the same.
+    async fn publish_again(&self, log: Epoch, notice: Notice) -> Result<(), PublishError> {
+        let message = Message::new(notice.to_json());
+        let key = format!("{log}:{}", Notice { earlier_until: UNIX_EPOCH, ..notice }.to_json());
+        // What is too long for a key is published by each.
+        let message = message.clone().idempotency_key(key).unwrap_or(message);
+        self.hub.publish(&self.channel, message).await.map(|_| ())
     }
 
     fn verdict(&self, identity: &Identity, asked: Option<&Interest>) -> Option<Verdict> {

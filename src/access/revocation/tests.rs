@@ -1,8 +1,7 @@
-use std::time::UNIX_EPOCH;
-
 use super::*;
 use crate::access::{Grants, from_fn};
 use crate::hub::ChannelOptions;
+use crate::hub::backplane::{Memory, MemoryNode};
 
 /// Whoever presents "NAME/NUMBER/SECOND" is that one, with a token of that number and age, that
 /// lasts for an hour.
@@ -42,6 +41,12 @@ async fn present(guard: &Named, token: &str) -> Result<Identity, RefusalKind> {
 
 async fn may_use(guard: &Named, identity: &Identity, interest: &str) -> bool {
     guard.authorize(identity, Action::Subscribe, &interest.parse().unwrap()).await
+}
+
+/// A hub that a backplane joins to others.
+fn joined(memory: &Memory) -> (Hub, MemoryNode) {
+    let node = memory.node();
+    (Hub::builder().backplane(node.clone()).replay_limit(7, 1 << 20).build(), node)
 }
 
 /// Waits until another node has heard of something.
@@ -315,4 +320,77 @@ fn when_there_is_no_room_for_more_that_is_said() {
     let more = room(MAX_CHANNEL_REVOCATIONS).until(later + Duration::from_secs(60));
     assert_eq!(ledger.insert(more, later), Ok(()));
     assert_eq!(ledger.all().count(), 1);
+}
+
+#[tokio::test]
+async fn a_revocation_reaches_nodes_that_a_backplane_joins_and_those_that_start_later() {
+    let memory = Memory::new();
+    let ((here, _), (there, _)) = (joined(&memory), joined(&memory));
+    let (revocations, _) = node(&here).await;
+    let (other, other_guard) = node(&there).await;
+    for number in 0..300 {
+        revocations.revoke(Revocation::token(number.to_string())).await.unwrap();
+    }
+    heard(&other, |ledger| ledger.all().count() == 300).await;
+    drop((revocations, here, other, there));
+    let (_, late_guard) = node(&joined(&memory).0).await;
+    for guard in [&other_guard, &late_guard] {
+        for number in 0..300 {
+            let refused = present(guard, &format!("alice/{number}/9")).await.unwrap_err();
+            assert_eq!(refused, RefusalKind::Revoked);
+        }
+        assert!(present(guard, "alice/300/9").await.is_ok());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn until_the_backplane_can_be_read_clients_are_to_try_again() {
+    let memory = Memory::new();
+    let (here, _) = node(&joined(&memory).0).await;
+    here.revoke(Revocation::token("1")).await.unwrap();
+    let (hub, _) = joined(&memory);
+    // What is mirrored already is not all that there was.
+    let _mirror = hub.subscribe([channel()]).unwrap();
+    memory.set_available(false);
+    let revocations = Revocations::new(&hub).unwrap();
+    let guard = guard(&revocations);
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(present(&guard, "alice/2/9").await.unwrap_err(), RefusalKind::Unavailable);
+    }
+    memory.set_available(true);
+    revocations.ready().await;
+    assert_eq!(present(&guard, "alice/1/9").await.unwrap_err(), RefusalKind::Revoked);
+    assert!(present(&guard, "alice/2/9").await.is_ok());
+}
+
+#[tokio::test]
+async fn what_a_backplane_has_lost_is_revoked_again_once_by_all_that_know_it() {
+    let memory = Memory::new();
+    let ((here, here_node), (there, there_node)) = (joined(&memory), joined(&memory));
+    let (revocations, guard) = node(&here).await;
+    let (other, other_guard) = node(&there).await;
+    for number in 1..=2 {
+        revocations.revoke(Revocation::token(number.to_string())).await.unwrap();
+    }
+    heard(&other, |ledger| ledger.all().count() == 2).await;
+    memory.lose(&channel());
+    here_node.check();
+    there_node.check();
+    // Whatever else was in the log may have been about anybody.
+    for guard in [&guard, &other_guard] {
+        while !matches!(present(guard, "alice/3/9").await, Err(RefusalKind::Revoked)) {
+            tokio::task::yield_now().await;
+        }
+    }
+    let (late_hub, _) = joined(&memory);
+    let (late, late_guard) = node(&late_hub).await;
+    heard(&late, |ledger| ledger.all().count() == 2).await;
+    for number in 1..=2 {
+        let refused = present(&late_guard, &format!("alice/{number}/9")).await.unwrap_err();
+        assert_eq!(refused, RefusalKind::Revoked);
+    }
+    // All that there was to do was done before the task of the late one ran.
+    let log = late_hub.load_history(&channel(), 0).await.unwrap().unwrap();
+    assert_eq!(log.to.offset, 2);
 }
