@@ -16,6 +16,7 @@ use std::time::Duration;
 use event_source::EventSource;
 use hub_socket::HubSocket;
 use lithe::endpoint::{self, Endpoint};
+use lithe::hub::backplane::Memory;
 use lithe::hub::{ChannelName, ChannelOptions, Hub, PresenceMode};
 use lithe::server::Server;
 use lithe::transport::Kind;
@@ -292,6 +293,34 @@ fn polls_come_and_go_without_a_word_to_those_who_are_there() {
     );
     answer(&mut client);
     assert_eq!(bob.settle(), Vec::<Value>::new());
+}
+
+#[test]
+fn the_first_poll_is_answered_when_it_is_known_where_all_channels_begin() {
+    let memory = Memory::new();
+    let node = memory.node();
+    let hub = Hub::builder().backplane(node.clone()).build();
+    let _known = hub.subscribe(["a".parse::<ChannelName>().unwrap()]).unwrap();
+    let server = serve(&hub, |builder| builder);
+    let mut client = Client::connect(&server);
+    node.set_reading(false);
+    client.get("/poll?channel=a&channel=b");
+    eventually("the poll waits", || hub.stats().channels == 2);
+    publish(&hub, "a", "1");
+    node.set_reading(true);
+    let first = answer(&mut client);
+    let begun = events(&first).filter(|event| event["type"] == "sub");
+    let mut begun: Vec<_> = begun.map(|event| event["channel"].as_str().unwrap()).collect();
+    begun.sort_unstable();
+    assert_eq!(begun, ["a", "b"], "{first}");
+    publish(&hub, "a", "2");
+    publish(&hub, "b", "3");
+    let path = format!("/poll?channel=a&channel=b&cursor={}", cursor(&first));
+    let second = poll(&mut client, &path);
+    assert!(kinds(&second).iter().all(|kind| *kind == "pub"), "{second}");
+    let mut all = [data(&first), data(&second)].concat();
+    all.sort_unstable();
+    assert_eq!(all, ["1", "2", "3"]);
 }
 
 /// Publications seen so far, by channel and offset.

@@ -76,7 +76,8 @@ async fn answer(endpoint: &Endpoint, request: Request) -> Result<Response, Rejec
 
     let membership =
         supervision.map(|supervision| supervision.enter(Kind::LongPoll, session.link.clone()));
-    let mut pending = Pending { session, subscription, pause: None, answer: Answer::default() };
+    let answer = Answer::default();
+    let mut pending = Pending { session, subscription, pause: None, is_over: false, answer };
     for interest in &refused {
         // It is told each time, and that is no reason to answer at once each time.
         pending.answer.push_frame(&Frame::refused(interest.as_str()));
@@ -137,6 +138,8 @@ struct Pending {
     subscription: Subscription,
     /// Until a channel goes on that pauses.
     pause: Option<Pin<Box<Sleep>>>,
+    /// There is something that the client has to know at once.
+    is_over: bool,
     answer: Answer,
 }
 
@@ -154,10 +157,15 @@ impl Pending {
                 Poll::Pending => break,
             }
         }
-        match self.answer.is_due || self.subscription.is_ended() {
+        match self.is_over || self.subscription.is_ended() || self.is_worth_an_answer() {
             true => Poll::Ready(()),
             false => Poll::Pending,
         }
+    }
+
+    /// A cursor that does not say where the client stands in some of its channels would make gaps.
+    fn is_worth_an_answer(&self) -> bool {
+        self.answer.is_due && (self.answer.is_full() || !self.subscription.is_beginning())
     }
 
     fn push(&mut self, item: &Item) {
@@ -209,7 +217,7 @@ impl Pending {
         if let Some((reason, retry)) = bye {
             self.answer.push_frame(&Frame::bye(reason, retry));
         }
-        self.answer.is_due = true;
+        self.is_over = true;
     }
 }
 

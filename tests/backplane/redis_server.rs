@@ -1,4 +1,5 @@
 //! A real Redis, started for one test.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -7,7 +8,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::within;
+/// Generous: the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A `redis-server` on a port of its own. It ends with this.
 pub(crate) struct Server {
@@ -44,12 +46,12 @@ impl Server {
     }
 
     async fn until_ready(&self) {
-        within(async {
+        let ready = async {
             while !is_ready(self.port).await {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-        })
-        .await;
+        };
+        tokio::time::timeout(PATIENCE, ready).await.expect("Redis does not answer");
     }
 
     pub(crate) fn kill(&mut self) {

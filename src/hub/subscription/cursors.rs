@@ -1,5 +1,7 @@
 use super::Subscription;
 use super::subscribe::nowhere;
+#[cfg(feature = "endpoint")]
+use crate::hub::channel::Start;
 use crate::hub::cursor::{Content, Found, Vector, fingerprint};
 use crate::hub::{Cursor, Gap, Interest, Item, Position};
 
@@ -22,6 +24,14 @@ impl Subscription {
         let patterns = (self.patterns > 0).then(|| self.found());
         let fingerprint = fingerprint(self.interests());
         Some(Cursor(Content::Many(Vector { fingerprint, positions, patterns })))
+    }
+
+    /// Whether there are channels of which it is not known yet where it begins. Whoever comes back
+    /// with a cursor from before that is told of a gap in them.
+    #[cfg(feature = "endpoint")]
+    pub(crate) fn is_beginning(&self) -> bool {
+        let mut pending = self.members.iter().filter_map(|(_, member)| member.pending.as_ref());
+        pending.any(|pending| !matches!(pending.start, Start::After(_)))
     }
 
     /// In a channel that was asked for by name.
