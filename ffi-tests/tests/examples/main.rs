@@ -3,6 +3,7 @@
 
 mod client;
 mod events;
+mod hubs;
 mod python;
 
 use std::ffi::OsStr;
@@ -17,6 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::client::{Get, address, connect, next_text, test};
 use crate::events::{broadcast, echo_events, epoll_loop};
+use crate::hubs::hub;
 
 fn build(name: &str) -> PathBuf {
     let source = match name.strip_suffix("_cpp") {
@@ -93,41 +95,6 @@ async fn tick(stream: &mut Get) -> u64 {
 
 fn sse_clock(run: Run) {
     ticks(start("sse_clock", run));
-}
-
-/// Each browser gets all that is published, and one that comes back what it has missed.
-fn hub(run: Run) {
-    let mut program = start("hub", run);
-    let address = address(&program.line());
-    test(async {
-        let page = Get::send(&address, "/", "").await.until("</script>").await;
-        assert!(page.contains("/hub/sse?channel=load"));
-        let mut listeners = Vec::new();
-        for _ in 0..50 {
-            listeners.push(Get::send(&address, "/hub/sse?channel=load", "").await);
-        }
-        let mut last = String::new();
-        for listener in &mut listeners {
-            listener.until("event: lithe.sub\n").await;
-            listener.until("\n\n").await;
-            last = listener.until("\n\n").await;
-        }
-        let (_, id) = last.split_once("\nid: ").expect("each event has the cursor");
-        let (epoch, offset) = id.trim_end().split_once('-').expect("the cursor of one channel");
-        let seen = format!("Last-Event-ID: {id}\r\n", id = id.trim_end());
-        drop(listeners);
-        let mut back = Get::send(&address, "/hub/sse?channel=load", &seen).await;
-        back.until("\"recovered\":true").await;
-        back.until("\n\n").await;
-        for further in 1..=3 {
-            let next = offset.parse::<u64>().expect("a number") + further;
-            let event = back.until("\n\n").await;
-            assert!(event.contains(&format!("\nid: {epoch}-{next}\n")), "{event}");
-        }
-        program.interrupt();
-        back.until("event: lithe.bye").await;
-    });
-    program.finish();
 }
 
 fn ticks(mut program: Program) {
