@@ -21,7 +21,7 @@ pub(crate) enum Asked {
     Connect {
         token: Option<String>,
         /// None for a client that is connected and presents a new token.
-        request: Option<Head>,
+        request: Option<Box<Head>>,
         previous: Option<Identity>,
     },
     /// Whether it may do something on a channel, or on all channels of a pattern.
@@ -104,7 +104,7 @@ impl Authorizer for AskHost {
         };
         let asked = Asked::Connect {
             token: credentials.token.map(str::to_owned),
-            request: credentials.request.map(head),
+            request: credentials.request.map(|request| Box::new(head(request))),
             previous: credentials.previous.cloned(),
         };
         Box::pin(async move {
