@@ -1,7 +1,7 @@
 //! Nodes in processes of their own, which are killed or stopped, and their Redis, and their clients,
 //! in the middle of 1,000 messages a second: each client has each message once and in order, or a
 //! gap that covers exactly what is missing.
-#![cfg(all(feature = "endpoint", feature = "server", target_os = "linux"))]
+#![cfg(all(feature = "endpoint", feature = "server", feature = "redis", target_os = "linux"))]
 
 #[path = "nodes/client.rs"]
 mod client;
@@ -13,10 +13,8 @@ mod node;
 mod publisher;
 #[path = "nodes/record.rs"]
 mod record;
-#[cfg(feature = "redis")]
 #[path = "nodes/redis.rs"]
 mod redis;
-#[cfg(feature = "redis")]
 #[path = "backplane/redis_server.rs"]
 mod redis_server;
 mod support;

@@ -4,11 +4,13 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use axum::extract::Path;
 use axum::routing::post;
 use lithe::access::{Credentials, Identity, Revocation, Revocations, from_fn};
 use lithe::endpoint::Endpoint;
+use lithe::hub::backplane::Redis;
 use lithe::hub::{ChannelOptions, Hub};
 
 use crate::support::{self, PATIENCE};
@@ -163,23 +165,12 @@ fn hub() -> Hub {
         .replay_limit(100_000, usize::MAX);
     match std::env::var(REDIS).unwrap() {
         url if url.is_empty() => builder.build(),
-        url => with_redis(builder, &url),
+        url => {
+            let redis = Redis::builder(url)
+                .probe_interval(Duration::from_millis(500))
+                .check_interval(Duration::from_secs(1))
+                .start();
+            builder.backplane(redis.unwrap()).build()
+        }
     }
-}
-
-#[cfg(feature = "redis")]
-fn with_redis(builder: lithe::hub::Builder, url: &str) -> Hub {
-    use std::time::Duration;
-
-    let redis = lithe::hub::backplane::Redis::builder(url)
-        .probe_interval(Duration::from_millis(500))
-        .check_interval(Duration::from_secs(1))
-        .start()
-        .unwrap();
-    builder.backplane(redis).build()
-}
-
-#[cfg(not(feature = "redis"))]
-fn with_redis(_: lithe::hub::Builder, _: &str) -> Hub {
-    unreachable!("without the feature there are no tests that have one")
 }
