@@ -5,9 +5,11 @@ mod model;
 mod nodes;
 mod threads;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use super::*;
 
@@ -95,4 +97,28 @@ fn history_is_read_page_by_page() {
     assert_eq!(read, [4, 5, 6, 7, 8]);
     hub.publish_blocking(&name("large"), vec![0; 2000]).unwrap();
     assert_eq!(hub.history(&name("large"), 0).unwrap().publications.len(), 1);
+}
+
+#[test]
+fn a_page_that_is_over_by_age_does_not_hide_what_comes_after_it() {
+    let clock = clock::ManualClock::new();
+    let age = Duration::from_secs(60);
+    let hub = Hub::builder()
+        .backplane(backplane::Memory::new().node())
+        .clock(clock.clone())
+        .defaults(ChannelOptions::default().history_size(2000).history_age(age))
+        .build();
+    (1..=1000).for_each(|_| _ = hub.publish_blocking(&name("a"), "old").unwrap());
+    clock.advance(age);
+    (1..=5).for_each(|_| _ = hub.publish_blocking(&name("a"), "new").unwrap());
+    let channel = name("a");
+    let mut load = pin!(hub.load_history(&channel, 0));
+    // A backplane in this process is read at once.
+    let Poll::Ready(page) = load.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("not read yet");
+    };
+    let page = page.unwrap().unwrap();
+    assert_eq!((page.from.offset, page.to.offset), (1000, 1005));
+    assert!(page.publications.iter().all(|publication| &publication.data()[..] == b"new"));
+    assert_eq!(page.publications.len(), 5);
 }

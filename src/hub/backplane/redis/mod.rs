@@ -47,7 +47,10 @@ use crate::hub::{ChannelName, Epoch, Offset};
 ///
 /// A Redis that evicts keys for want of memory makes gaps, which subscribers are told of;
 /// `noeviction` makes publishing fail instead. A Redis that is restarted without persistence has
-/// lost all logs: subscribers are told of a gap in each of their channels.
+/// lost all logs: subscribers are told of a gap in each of their channels. One that goes back to what
+/// it had saved before (snapshots, or `appendfsync everysec`), or a replica that was behind, has lost
+/// the end of its logs: the hubs, which have it still, let new logs begin, and subscribers are told of
+/// a gap. Hubs that start only after that cannot know; with `appendfsync always` nothing is lost.
 pub struct Redis {
     shared: Arc<Shared>,
     commands: mpsc::UnboundedSender<Command>,
