@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, BufRead, BufReader};
-use std::net::SocketAddrV4;
+use std::net::{SocketAddrV4, TcpListener, TcpStream};
 use std::ops::Sub;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -35,13 +35,22 @@ impl Server {
 
     /// The same, on any core.
     pub fn start(program: impl AsRef<OsStr>) -> io::Result<Self> {
+        Server::start_with(program, &[])
+    }
+
+    /// The same, with arguments.
+    pub fn start_with(program: impl AsRef<OsStr>, arguments: &[&str]) -> io::Result<Self> {
         let program = program.as_ref();
         let about = |error: io::Error| {
             io::Error::new(error.kind(), format!("{}: {error}", program.display()))
         };
         let mut command = Command::new(program);
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(about)?;
+        let mut child = command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(about)?;
         let stdout = child.stdout.take().expect("it is piped");
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line).map_err(about)?;
@@ -62,6 +71,52 @@ impl Server {
 }
 
 impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A Redis that keeps nothing; killed when dropped.
+pub struct Redis {
+    child: Child,
+    /// Its URL.
+    pub url: String,
+}
+
+impl Redis {
+    /// Starts it on a free port of 127.0.0.1.
+    pub fn start() -> io::Result<Self> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port_text = port.to_string();
+        let arguments =
+            ["--port", &port_text, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+        let mut command = Command::new("redis-server");
+        command.args(arguments).current_dir(std::env::temp_dir());
+        let child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().map_err(|error| {
+                io::Error::new(
+                    error.kind(),
+                    format!("redis-server (Debian package redis-server): {error}"),
+                )
+            })?;
+        let redis = Redis { child, url: format!("redis://127.0.0.1:{port}") };
+        for _ in 0..500 {
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return Ok(redis);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Err(io::Error::other("redis-server does not listen"))
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Redis {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

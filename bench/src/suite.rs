@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddrV4;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::accept::Accept;
@@ -10,7 +10,7 @@ use crate::echo::Echo;
 use crate::fanout::{Fanout, Pace};
 use crate::idle::Idle;
 use crate::net::{Protocol, Target};
-use crate::process::Server;
+use crate::process::{Redis, Server};
 use crate::report::{Report, Timing};
 use crate::resume::Resume;
 
@@ -116,6 +116,8 @@ pub enum Row {
     HubChannels,
     /// Clients that come back to a hub all at once.
     HubResume,
+    /// A publisher on one node, subscribers on another, and a Redis in between.
+    HubRedis,
     /// Memory of idle subscribers of a hub.
     HubIdle {
         /// After one publication.
@@ -157,6 +159,7 @@ pub fn rows() -> Vec<Row> {
     rows.push(Row::HubChannels);
     rows.push(Row::HubResume);
     rows.extend([SUBSCRIBERS, MANY].map(|subscribers| Row::HubLatency { subscribers }));
+    rows.push(Row::HubRedis);
     rows.extend([false, true].map(|used| Row::HubIdle { used }));
     rows.extend([false, true].map(|sse| Row::Accept { sse }));
     for sse in [false, true] {
@@ -213,6 +216,11 @@ impl Row {
             }
             Row::HubChannels => format!("hub, {CHANNELS} channels with one subscriber each"),
             Row::HubResume => format!("hub, {RESUMED} clients come back, each missed {MISSED}"),
+            Row::HubRedis => {
+                format!(
+                    "hub over Redis, fan-out to {SUBSCRIBERS}, {CALM_PUBLICATIONS} publications/s"
+                )
+            }
             Row::HubIdle { used: false } => format!("hub, {IDLE} idle subscribers, fresh"),
             Row::HubIdle { used: true } => {
                 format!("hub, {IDLE} idle subscribers, after one publication of 64 KiB")
@@ -236,7 +244,7 @@ impl Row {
             Row::Boundary { connections, .. } => connections == 50,
             Row::Latency | Row::Fanout { .. } | Row::Idle { .. } | Row::HubIdle { .. } => true,
             Row::Hub { subscribers, .. } => subscribers == SUBSCRIBERS,
-            Row::HubLatency { .. } | Row::HubChannels | Row::HubResume => false,
+            Row::HubLatency { .. } | Row::HubRedis | Row::HubChannels | Row::HubResume => false,
             Row::Accept { .. } => false,
         }
     }
@@ -294,6 +302,11 @@ impl Row {
                 [run(Tcp, LIMIT)].into_iter().chain(hub).collect()
             }
             Row::HubResume => vec![run(Tcp, LIMIT), run(Lithe, Load::Resume)],
+            Row::HubRedis => {
+                let pace = Pace::Rate(CALM_PUBLICATIONS);
+                let load = |via| run(Lithe, Load::Nodes { via, pace });
+                [Via::HubStreams, Via::HubSockets].map(load).into()
+            }
             Row::HubIdle { used } => {
                 let load = |via| run(Lithe, Load::Idle { via, used });
                 [Via::HubStreams, Via::HubSockets].map(load).into()
@@ -322,11 +335,50 @@ pub struct Run {
 
 #[derive(Clone, Copy, Debug)]
 enum Load {
-    Echo { connections: usize, size: usize, pipeline: usize, rate: Option<f64> },
-    Fanout { via: Via, subscribers: usize, channels: usize, pace: Pace },
+    Echo {
+        connections: usize,
+        size: usize,
+        pipeline: usize,
+        rate: Option<f64>,
+    },
+    Fanout {
+        via: Via,
+        subscribers: usize,
+        channels: usize,
+        pace: Pace,
+    },
+    /// The subscribers on one node, the publisher on another.
+    Nodes {
+        via: Via,
+        pace: Pace,
+    },
     Resume,
-    Accept { sse: bool },
-    Idle { via: Via, used: bool },
+    Accept {
+        sse: bool,
+    },
+    Idle {
+        via: Via,
+        used: bool,
+    },
+}
+
+/// Two nodes and a Redis, on any core.
+fn over_redis(program: &Path, via: Via, pace: Pace, timing: Timing) -> io::Result<Sample> {
+    let redis = Redis::start()?;
+    let node = || Server::start_with(program, &["--redis", &redis.url]);
+    let (here, there) = (node()?, node()?);
+    let fanout = Fanout {
+        subscribe: via.subscribe(there.address),
+        publish: via.publish(here.address, 1),
+        subscribers: SUBSCRIBERS,
+        channels: 1,
+        frames: via == Via::HubSockets,
+        size: PUBLICATION,
+        pace,
+        timing,
+        server: Some(there.pid()),
+    };
+    fanout.run().map(Sample::from)
 }
 
 /// What a fan-out is held against: the bare TCP echo's figure.
@@ -370,8 +422,14 @@ impl Via {
 impl Run {
     /// Starts the server afresh and runs the load on it.
     pub fn measure(self, programs: &Programs, timing: Timing) -> io::Result<Sample> {
-        let server = Server::start_pinned(programs.path(self.program))?;
-        let result = self.load.run(self.program, server.address, server.pid(), timing);
+        let program = programs.path(self.program);
+        let result = match self.load {
+            Load::Nodes { via, pace } => over_redis(&program, via, pace, timing),
+            load => {
+                let server = Server::start_pinned(program)?;
+                load.run(self.program, server.address, server.pid(), timing)
+            }
+        };
         result.map_err(|error| {
             io::Error::new(error.kind(), format!("{:?} on {:?}: {error}", self.load, self.program))
         })
@@ -418,6 +476,7 @@ impl Load {
             }
             .run()
             .map(Sample::from),
+            Load::Nodes { .. } => unreachable!("it has servers of its own"),
             Load::Resume => {
                 Resume { address, clients: RESUMED, missed: MISSED, size: PUBLICATION, server: pid }
                     .run()

@@ -56,7 +56,7 @@ pub fn render(measured: &[Measured]) -> String {
     for measured in measured {
         match measured.row {
             Row::Hub { .. } | Row::HubChannels | Row::HubResume => hub += &measured.hub_line(),
-            Row::HubLatency { .. } => hub_latencies += &measured.hub_latency_line(),
+            Row::HubLatency { .. } | Row::HubRedis => hub_latencies += &measured.hub_latency_line(),
             Row::HubIdle { .. } => hub_memory += &measured.hub_memory_line(),
             Row::Echo { .. } | Row::Fanout { .. } | Row::Accept { .. } => {
                 rates += &measured.rate_lines();

@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use clap::Parser;
 use lithe::endpoint::Endpoint;
+use lithe::hub::backplane::Redis;
 use lithe::hub::{self, ChannelName, ChannelOptions, Hub, Overflow};
 use lithe::server::Server;
 use lithe::sse::{self, Event, Sse};
@@ -151,6 +152,9 @@ struct Options {
     /// Threads that serve connections.
     #[arg(long, default_value_t = 1)]
     workers: usize,
+    /// The Redis that joins the hub to those of other nodes.
+    #[arg(long, value_name = "URL")]
+    redis: Option<String>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -158,7 +162,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     lithe_bench::net::raise_descriptor_limit();
     let calm = ChannelOptions::default().overflow(Overflow::Latest).min_interval(CALM);
     let namespace = "calm.*".parse().expect("a pattern");
-    let hub = Hub::builder().namespace(namespace, calm).build();
+    let mut hub = Hub::builder().namespace(namespace, calm);
+    if let Some(url) = options.redis {
+        hub = hub.backplane(Redis::builder(url).start()?);
+    }
+    let hub = hub.build();
     let hub_routes = Router::new()
         .route("/hub-pub/{channels}", any(publish_on_hub))
         .route("/hub-missed/{count}/{size}", get(miss))
