@@ -249,7 +249,7 @@ impl<'a> Session<'a> {
     async fn tick(&mut self) {
         self.ticks += 1;
         self.sink.retry();
-        if self.ticks % SWEEP == 0 {
+        if self.ticks.is_multiple_of(SWEEP) {
             self.sink.sweep();
         }
         let due: Vec<_> =
@@ -276,7 +276,7 @@ impl<'a> Session<'a> {
         let mean = self.shared.settings.check_interval.as_secs_f64() / TICK.as_secs_f64();
         let spread = (hash >> 32) as f64 / f64::from(u32::MAX);
         let period = (mean * (0.4 + 1.2 * spread)).round().max(1.0) as u64;
-        (self.ticks + (hash & 0xffff_ffff)) % period == 0
+        (self.ticks + (hash & 0xffff_ffff)).is_multiple_of(period)
     }
 }
 
