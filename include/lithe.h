@@ -1269,7 +1269,8 @@ typedef struct lithe_mount_options_t {
     int32_t authorize_timeout_ms;
     /**
      * The pages that may connect, as a browser names them, with commas between them, or "*" for
-     * all, as in lithe_ws_options_t. Default: pages from the server's own host.
+     * all, as in lithe_ws_options_t; then the cookies of pages from other hosts do not count.
+     * Default: pages from the server's own host.
      */
     const char *origins;
     /**

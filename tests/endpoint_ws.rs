@@ -548,6 +548,48 @@ fn pages_of_other_hosts_are_refused() {
 }
 
 #[test]
+fn where_all_pages_may_connect_only_those_of_the_host_do_so_as_whoever_is_logged_in() {
+    let hub = Hub::new();
+    let server = serve(&hub, |builder| builder.origins(Origins::Any).authorizer(Tokens::default()));
+    let own = format!("http://{}", server.local_addr());
+    let open = |origin: &str, how: &'static str, token: &str| {
+        let headers = [("origin", origin), (how, token)];
+        HubSocket::open_with(server.local_addr(), "/ws?channel=a", &headers).frame()
+    };
+    assert_eq!(open(&own, "cookie", "lithe_token=alice:a")["type"], "sub");
+    let foreign = "https://evil.example.com";
+    assert_eq!(open(foreign, "cookie", "lithe_token=alice:a")["code"], "token_invalid");
+    assert_eq!(open(foreign, "authorization", "Bearer alice:a")["type"], "sub");
+}
+
+#[test]
+fn a_client_that_asks_for_much_takes_it_before_it_gets_more() {
+    let options = ChannelOptions::default().history_size(100);
+    let hub = Hub::builder().defaults(options).build();
+    let server = serve(&hub, |builder| builder);
+    let data = "x".repeat(2000);
+    for _ in 0..100 {
+        publish(&hub, "a", data.clone());
+    }
+    let mut socket = HubSocket::open(server.local_addr(), "/ws");
+    const REQUESTS: u64 = 500;
+    for id in 0..REQUESTS {
+        let request = json!({"type": "history", "id": id, "channel": "a"});
+        socket.wire.write(Message::text(request.to_string())).unwrap();
+    }
+    socket.wire.flush().unwrap();
+    for id in 0..REQUESTS {
+        let frame = socket.frame();
+        assert_eq!(frame["id"], id);
+        assert_eq!(frame["publications"].as_array().unwrap().len(), 100);
+        let connections = server.connections();
+        let queued: usize = connections.iter().map(|connection| connection.queued_bytes).sum();
+        // What may be on its way, and an answer.
+        assert!(queued < 1024 * 1024, "{queued} bytes after {id}");
+    }
+}
+
+#[test]
 fn what_is_no_request_is_answered_and_the_connection_lives() {
     let hub = Hub::new();
     let server = serve(&hub, |builder| builder.max_request(1000));

@@ -112,7 +112,8 @@ impl Builder {
     }
 
     /// Which pages may connect, besides clients that are no pages; [`Origins::SameHost`] unless
-    /// set. Those of other hosts that may are allowed to send cookies.
+    /// set. Those of other hosts that are listed are allowed to send cookies; with
+    /// [`Origins::Any`] their cookies do not count.
     pub fn origins(mut self, origins: Origins) -> Self {
         self.config.origins = origins;
         self

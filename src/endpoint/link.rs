@@ -64,9 +64,13 @@ impl Link {
         Arc::new(Link::new(Arc::default(), None))
     }
 
-    /// Enters a connection; it is among those of the endpoint until it is dropped.
-    pub(crate) fn enter(shared: &Arc<Shared>, identity: Arc<Identity>) -> Arc<Self> {
+    /// Enters a connection; it is among those of the endpoint until it is dropped. `None` when there
+    /// are as many as there may be.
+    pub(crate) fn enter(shared: &Arc<Shared>, identity: Arc<Identity>) -> Option<Arc<Self>> {
         let mut links = shared.links.lock();
+        if links.len() >= shared.config.max_connections {
+            return None;
+        }
         let entry = links.vacant_entry();
         let home = Some((shared.clone(), entry.key()));
         let link = Arc::new(Link::new(identity, home));
@@ -76,7 +80,7 @@ impl Link {
             // It may have come too late to be asked by the drain.
             link.leave_word(|word| word.end = Some(End::Drain(shared.config.retry())));
         }
-        link
+        Some(link)
     }
 
     fn new(identity: Arc<Identity>, home: Option<(Arc<Shared>, usize)>) -> Self {
@@ -216,5 +220,22 @@ impl Links {
     pub(crate) fn for_each(&self, act: impl FnMut(Arc<Link>)) {
         let links: Vec<_> = self.lock().iter().filter_map(|(_, link)| link.upgrade()).collect();
         links.into_iter().for_each(act);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::Endpoint;
+    use crate::hub::Hub;
+
+    #[test]
+    fn no_more_come_in_than_there_may_be_however_many_were_let_in_at_once() {
+        let endpoint = Endpoint::builder(Hub::new()).max_connections(1).build();
+        let enter = || Link::enter(&endpoint.shared, Arc::default());
+        let first = enter();
+        assert!(first.is_some() && enter().is_none());
+        drop(first);
+        assert!(enter().is_some());
     }
 }

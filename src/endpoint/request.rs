@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::Rejection;
 use super::frames::Format;
 use crate::access::RequestHead;
-use crate::hub::{AfterGap, Interest};
+use crate::hub::{AfterGap, Interest, MAX_INTERESTS};
 use crate::sse::LastEventId;
 use crate::ws::{self, Origins};
 
@@ -166,6 +166,9 @@ impl StreamRequest {
             Rejection::bad_request(format!("{:?} names no channel: {error}", shortened(name)))
         })?;
         if !self.channels.contains(&interest) {
+            if self.channels.len() == MAX_INTERESTS {
+                return Err(Rejection::too_many(MAX_INTERESTS));
+            }
             self.channels.push(interest);
         }
         Ok(())

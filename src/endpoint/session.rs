@@ -89,12 +89,14 @@ impl Session {
         shared: &Arc<Shared>,
         request: &StreamRequest,
     ) -> Result<Self, Rejection> {
+        let full = || Rejection::later(shared.config.retry());
         if shared.is_full() {
-            return Err(Rejection::later(shared.config.retry()));
+            return Err(full());
         }
         shared.keep_house();
         let identity = shared.identify(request).await?;
-        let mut session = Session::of(Link::enter(shared, identity));
+        // Others may have come while it was found out who this one is.
+        let mut session = Session::of(Link::enter(shared, identity).ok_or_else(full)?);
         session.see_to_expiry();
         Ok(session)
     }

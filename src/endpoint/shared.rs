@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 use super::builder::Config;
 use super::link::{Link, Links};
@@ -95,6 +96,8 @@ async fn keep_house(shared: Weak<Shared>) {
         // Whoever is there already may have missed some.
         changes.mark_changed();
     }
+    // However often something changes.
+    let mut due = Instant::now() + SWEEP;
     loop {
         let changed = async {
             match &mut changes {
@@ -102,13 +105,16 @@ async fn keep_house(shared: Weak<Shared>) {
                 None => std::future::pending().await,
             }
         };
-        let changed = tokio::time::timeout(SWEEP, changed).await;
+        let changed = timeout_at(due, changed).await;
         let Some(shared) = shared.upgrade() else { return };
         match changed {
             Ok(true) => shared.links.for_each(|link| link.leave_word(|word| word.review = true)),
             // There will be no more changes.
             Ok(false) => changes = None,
-            Err(_) => shared.hub.sweep(),
+            Err(_) => {
+                shared.hub.sweep();
+                due = Instant::now() + SWEEP;
+            }
         }
     }
 }
@@ -118,8 +124,9 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::access::{Action, Answer, Credentials, Identity, Public, Refusal};
     use crate::endpoint::Endpoint;
-    use crate::hub::{ChannelOptions, Clock};
+    use crate::hub::{ChannelOptions, Clock, Interest};
 
     /// That of the runtime, which leaps when all that is left to do is to wait.
     #[derive(Debug)]
@@ -145,6 +152,43 @@ mod tests {
         }
         assert!(hub.stats().history_bytes > 100_000);
         tokio::time::sleep(2 * SWEEP).await;
+        assert!(hub.stats().history_bytes < 10_000, "{:?}", hub.stats());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_over_by_age_goes_however_often_access_changes() {
+        struct Restless(tokio::sync::watch::Sender<u64>);
+        impl Authorizer for Restless {
+            fn authenticate<'a>(
+                &'a self,
+                credentials: Credentials<'a>,
+            ) -> Answer<'a, Result<Identity, Refusal>> {
+                Public.authenticate(credentials)
+            }
+            fn authorize<'a>(
+                &'a self,
+                identity: &'a Identity,
+                action: Action,
+                interest: &'a Interest,
+            ) -> Answer<'a, bool> {
+                Public.authorize(identity, action, interest)
+            }
+            fn changes(&self) -> Option<tokio::sync::watch::Receiver<u64>> {
+                Some(self.0.subscribe())
+            }
+        }
+        let options = ChannelOptions::default().history_age(SWEEP / 2).backlog(1);
+        let hub = Hub::builder().defaults(options).clock(Arc::new(Paused)).build();
+        let changes = tokio::sync::watch::Sender::new(0);
+        let endpoint = Endpoint::builder(hub.clone()).authorizer(Restless(changes.clone())).build();
+        endpoint.shared.keep_house();
+        for _ in 0..100 {
+            hub.publish(&"a".parse().unwrap(), vec![0; 1000]).await.unwrap();
+        }
+        for _ in 0..10 {
+            tokio::time::sleep(SWEEP / 3).await;
+            changes.send_modify(|changes| *changes += 1);
+        }
         assert!(hub.stats().history_bytes < 10_000, "{:?}", hub.stats());
     }
 

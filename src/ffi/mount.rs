@@ -43,7 +43,8 @@ pub struct lithe_mount_options_t {
     /// again. Default: 5 s. Cannot be -1.
     pub authorize_timeout_ms: i32,
     /// The pages that may connect, as a browser names them, with commas between them, or "*" for
-    /// all, as in lithe_ws_options_t. Default: pages from the server's own host.
+    /// all, as in lithe_ws_options_t; then the cookies of pages from other hosts do not count.
+    /// Default: pages from the server's own host.
     pub origins: *const c_char,
     /// The cookie that may hold a token. Default: "lithe_token".
     pub cookie: *const c_char,

@@ -32,6 +32,13 @@ impl Origins {
             }
         }
     }
+
+    /// Whether a page that may connect may do so as whoever its browser is logged in as. Where all
+    /// pages may, nobody has said which of them can be trusted with that.
+    #[cfg(feature = "endpoint")]
+    pub(crate) fn trust(&self, origin: Option<&HeaderValue>, host: Option<&str>) -> bool {
+        *self != Origins::Any || Origins::SameHost.allow(origin, host)
+    }
 }
 
 /// A page's origin leaves out the default port of its scheme, but a `Host` may name it

@@ -211,6 +211,10 @@ async fn guests_are_let_in_where_that_is_wanted_and_never_with_a_bad_token() {
     let guest = jwt.authenticate(nothing).await.unwrap();
     assert_eq!((guest.subject.as_deref(), &guest.grants), (None, &grants));
     assert!(jwt.authorize(&guest, Action::Subscribe, &interest("news")).await);
+    // Nor does somebody become one whose token was lost on the way, though it named nobody.
+    let previous = identity(json!({})).await;
+    let renewed = Credentials { previous: Some(&previous), ..nothing };
+    assert_eq!(jwt.authenticate(renewed).await.unwrap_err().kind, RefusalKind::Missing);
 
     let expired = signer().token(json!({ "exp": now() - 3600 }));
     assert_eq!(refusal(&jwt, &expired).await, RefusalKind::Expired);

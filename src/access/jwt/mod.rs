@@ -225,7 +225,9 @@ impl Jwt {
     fn identify(&self, credentials: Credentials<'_>) -> Result<Identity, Refusal> {
         let Some(token) = credentials.token else {
             let missing = || Refusal::new(RefusalKind::Missing, "a token is needed");
-            let grants = self.rules.guests.clone().ok_or_else(missing)?;
+            // Whoever goes on without its token is not the guest that it would be if it came so.
+            let guests = self.rules.guests.as_ref().filter(|_| credentials.previous.is_none());
+            let grants = guests.cloned().ok_or_else(missing)?;
             return Ok(Identity { grants, ..Identity::default() });
         };
         let invalid = |message| Refusal::new(RefusalKind::Invalid, message);

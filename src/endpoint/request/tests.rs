@@ -19,6 +19,16 @@ fn channels_come_decoded_in_order_and_once() {
 }
 
 #[test]
+fn no_more_channels_are_taken_in_than_there_may_be() {
+    let query = |count: usize| (0..count).map(|n| format!("channel={n}&")).collect::<String>();
+    let ask = |count| parse(&format!("/sse?{}", query(count)), &[]);
+    assert_eq!(ask(MAX_INTERESTS).unwrap().channels.len(), MAX_INTERESTS);
+    for count in [MAX_INTERESTS + 1, 5000] {
+        assert_eq!(ask(count).unwrap_err().kind(), RejectionKind::TooMany);
+    }
+}
+
+#[test]
 fn the_header_counts_before_what_the_url_says_of_where_to_go_on() {
     let uri = "/sse?cursor=one&lastEventId=two";
     let header = [("last-event-id", "three")];

@@ -65,8 +65,13 @@ fn parse(body: &Bytes) -> Result<Body, Rejection> {
 
 async fn ticket(endpoint: &Endpoint, request: &StreamRequest) -> Result<Answer, Rejection> {
     let shared = &endpoint.shared;
+    if request.ticket.is_some() {
+        // Or whoever has got hold of one would have one for ever.
+        return Err(Rejection::bad_request("a ticket is for a connection: present the token"));
+    }
     let identity = shared.identify(request).await?;
-    let ticket = shared.tickets.issue(identity, std::time::Instant::now());
+    let holder = shared.tickets.holder(&identity, shared.token(request)?);
+    let ticket = shared.tickets.issue(holder, identity, std::time::Instant::now());
     let ticket = ticket.ok_or_else(|| Rejection::later(shared.config.retry()))?;
     Ok(Answer { ticket: Some(ticket.to_string()), expires_in: Some(TICKET_AGE.as_secs()) })
 }

@@ -316,8 +316,12 @@ impl Conversation {
     }
 
     /// Takes what the client has sent, while it may ask for more. `true`: it will send no more.
+    ///
+    /// Many small requests may come at once, with large answers: the client takes those before more
+    /// is done for it.
     fn take_all(&mut self, cx: &mut Context<'_>) -> bool {
-        while self.lanes.are_free() && self.parting.is_none() {
+        let max = self.max_in_flight();
+        while self.lanes.are_free() && self.parting.is_none() && self.sender.queued_bytes() < max {
             match self.receiver.poll_recv(cx) {
                 Poll::Ready(Some(message)) => self.take(&message),
                 Poll::Ready(None) => return true,

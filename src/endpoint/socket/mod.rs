@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Request, State};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 pub use control::{ControlFrame, ControlFrameError};
@@ -20,7 +21,7 @@ use super::request::Head;
 use super::session::Session;
 use super::{Endpoint, Rejection, Shared, StreamRequest, frames, session};
 use crate::transport::Supervised;
-use crate::ws::{Socket, WebSocketUpgrade};
+use crate::ws::{self, Socket, WebSocketUpgrade};
 use close::Parting;
 use conversation::Conversation;
 
@@ -35,6 +36,11 @@ pub(super) async fn socket(State(endpoint): State<Endpoint>, request: Request) -
     let shared = &endpoint.shared;
     if let Err(rejection) = Head::of(&parts).check_origin(&shared.config.origins) {
         return rejection.into_response();
+    }
+    let host = ws::host(&parts.headers, &parts.uri);
+    if !shared.config.origins.trust(parts.headers.get(header::ORIGIN), host) {
+        // A browser sends it along whoever has made the page; nothing else does.
+        parts.headers.remove(header::COOKIE);
     }
     let opened = open(shared, StreamRequest::from_parts(&parts)).await;
     match opened {
