@@ -1,11 +1,13 @@
 //! The suite over a cluster of three, and over a master behind a Sentinel.
 
+use std::net::TcpListener;
 use std::time::Duration;
 
 use lithe::hub::Hub;
 use lithe::hub::backplane::{Redis, RedisBuilder};
 use tempfile::TempDir;
 
+use crate::proxy::Proxy;
 use crate::redis::{pass, under_load};
 use crate::redis_server::{Server, ask, free_port};
 use crate::support::*;
@@ -99,6 +101,50 @@ async fn channels_are_passed_on_by_the_servers_that_they_belong_to() {
     let mut expected: Vec<_> = channels.iter().map(ToString::to_string).collect();
     expected.sort();
     assert_eq!(read, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_does_not_answer_keeps_no_hub_from_the_others() {
+    let cluster = Cluster::start().await;
+    // Takes connections, and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}", silent.local_addr().unwrap());
+    let settings = cluster.settings().url(url).publish_timeout(Duration::from_secs(5));
+    let hub = builder().backplane(settings.start().unwrap()).build();
+    until(|| hub.health().is_ok()).await;
+    publish(&hub, &name("news"), "first").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_published_when_the_connection_broke_is_published_once() {
+    let bus = free_port().to_string();
+    let server = Server::start(&["--cluster-enabled", "yes", "--cluster-port", &bus]).await;
+    let proxy = Proxy::start(server.port).await;
+    let port = proxy.address.port().to_string();
+    server.ask(&["CONFIG", "SET", "cluster-announce-ip", "127.0.0.1"]);
+    server.ask(&["CONFIG", "SET", "cluster-announce-port", &port]);
+    server.ask(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    until(|| server.ask(&["CLUSTER", "INFO"]).contains("cluster_state:ok")).await;
+    let redis = Redis::builder(proxy.url()).cluster().publish_timeout(Duration::from_secs(50));
+    let redis = redis.probe_interval(Duration::from_secs(1000));
+    let hub = builder().backplane(redis.start().unwrap()).build();
+    let channel = name("news");
+    publish(&hub, &channel, "first").await;
+    let length = || server.ask(&["XLEN", "lithe:s:{news}"]);
+    assert_eq!(length(), "1");
+    proxy.mute();
+    let publishing = tokio::spawn({
+        let (hub, channel) = (hub.clone(), channel.clone());
+        async move { hub.publish(&channel, "second").await }
+    });
+    until(|| length() == "2").await;
+    proxy.cut_and_unmute();
+    // Whether or not it is asked for again, there is one.
+    let published = within(publishing).await.unwrap();
+    assert_eq!(length(), "2", "{published:?}");
+    if let Ok(published) = published {
+        assert_eq!((published.position.offset, published.duplicate), (2, false));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

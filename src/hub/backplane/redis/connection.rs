@@ -100,7 +100,9 @@ impl Servers {
             Servers::Cluster(infos) => {
                 let client = ClusterClientBuilder::new(infos.clone())
                     .use_protocol(ProtocolVersion::RESP3)
-                    .connection_timeout(timeout)
+                    // A node that does not answer keeps the others waiting: with both
+                    // connections, when the first nodes are asked and when all are.
+                    .connection_timeout(timeout / 5)
                     .response_timeout(timeout)
                     .push_sender(pushes)
                     .build()?;

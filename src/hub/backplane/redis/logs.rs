@@ -32,7 +32,7 @@ impl Shared {
     }
 
     /// What an operator has to know of an error; a connection that is of no use any more is given up.
-    fn unavailable(&self, error: &RedisError) -> Unavailable {
+    pub(super) fn unavailable(&self, error: &RedisError) -> Unavailable {
         use redis::{ErrorKind, ServerErrorKind};
         let demoted = error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly);
         if demoted || error.is_unrecoverable_error() {
@@ -50,21 +50,28 @@ pub(super) async fn publish(
     let keys = shared.keys(&message.channel);
     let mut call = PUBLISH.prepare_invoke();
     call.key(keys.meta()).key(keys.stream()).key(keys.pubsub());
+    let cluster = shared.servers.are_a_cluster();
+    let mut remembered = message.idempotency_age;
     if let Some(key) = &message.idempotency_key {
         call.key(keys.idempotency(key));
+    } else if cluster {
+        // The client asks again by itself when a connection to a cluster breaks, and what it has
+        // asked for may have been done. After the timeout it does not.
+        call.key(keys.attempt(fastrand::u128(..)));
+        remembered = shared.settings.publish_timeout.saturating_mul(2);
     }
-    let pass_on = if shared.servers.are_a_cluster() { "SPUBLISH" } else { "PUBLISH" };
+    let pass_on = if cluster { "SPUBLISH" } else { "PUBLISH" };
     call.arg(Epoch::random().to_string())
         .arg(encode(&message.content))
         .arg(message.history_size)
         .arg(millis(message.history_age))
         .arg(millis(shared.settings.meta_ttl))
-        .arg(millis(message.idempotency_age))
+        .arg(millis(remembered))
         .arg(pass_on);
     let answer: (u8, String) =
         call.invoke_async(&mut connection).await.map_err(|error| shared.unavailable(&error))?;
     let position = answer.1.parse().map_err(|_| not_ours(&message.channel))?;
-    Ok(Receipt { position, duplicate: answer.0 == 1 })
+    Ok(Receipt { position, duplicate: answer.0 == 1 && message.idempotency_key.is_some() })
 }
 
 type Entry = (String, (String, u64, String, Vec<u8>));
@@ -127,17 +134,24 @@ pub(super) async fn renew(
     renewed.map(drop).map_err(|error| shared.unavailable(&error))
 }
 
-/// Where the log of a channel ends, if there is one.
+/// Where the log of a channel ends, if there is one. Whoever asks keeps it from being forgotten.
 pub(super) async fn top(
     shared: &Shared,
     connection: &mut Connection,
     channel: &ChannelName,
 ) -> Result<Option<Top>, Unavailable> {
-    let mut ask = redis::cmd("HMGET");
-    ask.arg(shared.keys(channel).meta()).arg(&["e", "o", "t"]);
-    let answer: (Option<String>, Option<Offset>, Option<u64>) =
+    let meta = shared.keys(channel).meta();
+    let age = millis(shared.settings.meta_ttl);
+    let mut ask = redis::pipe();
+    ask.cmd("HMGET").arg(&meta).arg(&["e", "o", "t"]).cmd("PTTL").arg(&meta);
+    type Answer = ((Option<String>, Option<Offset>, Option<u64>), i64);
+    let ((epoch, offset, unix_millis), left): Answer =
         ask.query_async(connection).await.map_err(|error| shared.unavailable(&error))?;
-    let (epoch, offset, unix_millis) = answer;
+    // Not each time: it would be written to all replicas.
+    if u64::try_from(left).is_ok_and(|left| left < age / 2) {
+        let keep = redis::cmd("PEXPIRE").arg(&meta).arg(age).exec_async(connection).await;
+        keep.map_err(|error| shared.unavailable(&error))?;
+    }
     let offset = offset.unwrap_or(0);
     let position = epoch.and_then(|epoch| format!("{epoch}-{offset}").parse().ok());
     Ok(position.map(|position| Top { position, unix_millis: unix_millis.unwrap_or(0) }))

@@ -42,6 +42,9 @@ use crate::hub::{ChannelName, Epoch, Offset};
 /// [`meta_ttl`](RedisBuilder::meta_ttl) after it was last used, and a stream with the history, which
 /// is exactly as long as [`history_size`](crate::hub::ChannelOptions::history_size) says, and is
 /// kept for [`history_age`](crate::hub::ChannelOptions::history_age) after the last publication.
+/// For each idempotency key there is one more, for as long as it is remembered; in a cluster, where
+/// the client asks again when a connection breaks, for each message, for twice the
+/// [`publish_timeout`](RedisBuilder::publish_timeout).
 /// All keys begin with the prefix. A script appends and passes on in one step; all that it uses of a
 /// channel is in one slot of a cluster.
 ///
@@ -188,8 +191,8 @@ impl RedisBuilder {
         self
     }
 
-    /// For how long Redis keeps the end of a log after its channel was last used; 30 days unless
-    /// set. Clients that are away for longer are told of a gap. Longer than any
+    /// For how long Redis keeps the end of a log after its channel was last published on or listened
+    /// to; 30 days unless set. Clients that are away for longer are told of a gap. Longer than any
     /// [`history_age`](crate::hub::ChannelOptions::history_age).
     pub fn meta_ttl(mut self, age: Duration) -> Self {
         self.settings.meta_ttl = age;

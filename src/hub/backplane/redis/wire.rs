@@ -86,6 +86,11 @@ impl Keys<'_> {
     pub(super) fn idempotency(&self, key: &str) -> String {
         format!("{}:{key}", self.key('i'))
     }
+
+    /// What tells an attempt to publish from others.
+    pub(super) fn attempt(&self, number: u128) -> String {
+        format!("{}:{number:x}", self.key('a'))
+    }
 }
 
 /// The channel that publications come from.
