@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use lithe::hub::backplane::{Redis, RedisBuilder, RedisError};
+use lithe::hub::backplane::{Health, Redis, RedisBuilder, RedisError};
 use lithe::hub::{
-    ChannelName, GapReason, Hub, Item, Message, Position, PublishError, Subscription,
+    ChannelName, GapReason, Hub, Item, MAX_INTERESTS, Message, Position, PublishError, Subscription,
 };
 
 use crate::proxy::Proxy;
@@ -302,6 +302,53 @@ async fn a_connection_that_is_open_and_dead_is_found_by_probes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hub_is_not_connected_before_all_its_channels_are_subscribed_to() {
+    let nodes = OverRedis::start().await;
+    nodes.begin_outage().await;
+    let hub = nodes.hub_with(nodes.settings().publish_timeout(Duration::from_secs(1)));
+    // Too many to be asked for at once.
+    let channels: Vec<_> = (0..600).map(|number| name(&format!("many.{number}"))).collect();
+    let parts = channels.chunks(MAX_INTERESTS);
+    let mut subscriptions: Vec<_> =
+        parts.map(|part| hub.subscribe(part.iter().cloned()).unwrap()).collect();
+    // The probe, and the first of them.
+    nodes.proxy.limit_subscribes(2);
+    nodes.end_outage().await;
+    within(async {
+        loop {
+            match hub.health() {
+                Health::Degraded { reason, .. } if reason.is_timeout() => break,
+                Health::Degraded { .. } => tokio::time::sleep(Duration::from_millis(5)).await,
+                health => panic!("{health:?}"),
+            }
+        }
+    })
+    .await;
+    nodes.proxy.limit_subscribes(usize::MAX);
+    for (subscription, part) in subscriptions.iter_mut().zip(channels.chunks(MAX_INTERESTS)) {
+        for _ in part {
+            next_subscribed(subscription).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_is_kept_for_as_long_as_somebody_listens() {
+    let nodes = OverRedis::start().await;
+    let hub = nodes.hub_with(nodes.settings().check_interval(Duration::from_secs(1)));
+    let channel = name("quiet");
+    let _subscription = subscribe(&hub, &channel).await;
+    let a_while = 600_000;
+    nodes.server.ask(&["PEXPIRE", &key('m', &channel), &a_while.to_string()]);
+    within(async {
+        while nodes.server.ask(&["PTTL", &key('m', &channel)]).parse::<u64>().unwrap() <= a_while {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_not_passed_on_is_found_by_comparing_the_ends() {
     let nodes = OverRedis::start().await;
     let hub = nodes.hub_with(nodes.settings().check_interval(Duration::from_secs(1)));
@@ -407,6 +454,22 @@ async fn a_hub_whose_redis_was_never_there_says_so() {
     assert!(!hub.health().is_ok());
     let failed = within(hub.publish(&name("a"), "x")).await.unwrap_err();
     assert!(failed.to_string().contains("backplane"), "{failed}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn channels_that_nobody_listens_to_do_not_pile_up_while_redis_is_away() {
+    let port = crate::redis_server::free_port();
+    let redis = Redis::builder(format!("redis://127.0.0.1:{port}")).start().unwrap();
+    let hub = builder().backplane(redis).build();
+    drop(hub.subscribe([name("left")]).unwrap());
+    let _stays = hub.subscribe([name("stays")]).unwrap();
+    for _minute in 0..60 {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        if hub.stats().channels == 1 {
+            return;
+        }
+    }
+    panic!("{:?}", hub.stats());
 }
 
 #[test]

@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use redis::aio::ConnectionLike as _;
-use redis::{Cmd, PushInfo, PushKind, Value, cmd};
+use redis::{PushInfo, PushKind, Value, cmd};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::wire::{Keys, channel_of, decode_message};
 use super::{Connection, Link, Shared, logs};
@@ -21,6 +21,13 @@ use crate::hub::backplane::{Sink, Unavailable};
 pub(super) enum Command {
     Attach(ChannelName),
     Detach(ChannelName),
+}
+
+/// What is asked of the server for channels of pub/sub.
+#[derive(Clone, Copy)]
+enum Ask {
+    Subscribe,
+    Unsubscribe,
 }
 
 /// The hub is gone.
@@ -34,7 +41,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// How often what could not be read is read again, and what is due is checked.
 const TICK: Duration = Duration::from_secs(1);
 /// How often channels that nobody listens to are given up.
-const SWEEP: u64 = 30;
+const SWEEP: u32 = 30;
 /// How many channels are subscribed to, or checked, in one go.
 const BATCH: usize = 256;
 
@@ -46,6 +53,7 @@ pub(super) async fn run(
 ) {
     let mut wait = FIRST_WAIT;
     let mut was_up = false;
+    let mut swept = Instant::now();
     loop {
         let reason = match Session::start(&shared, &sink).await {
             Ok(mut session) => {
@@ -76,6 +84,13 @@ pub(super) async fn run(
         }
         sleep(wait.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
         wait = (wait * 2).min(LONGEST_WAIT);
+        // However long this lasts, channels that nobody listens to any more do not pile up.
+        if swept.elapsed() >= TICK * SWEEP {
+            swept = Instant::now();
+            sink.sweep();
+        }
+        // A session begins with all channels that there are.
+        while commands.try_recv().is_ok() {}
     }
 }
 
@@ -138,7 +153,7 @@ impl<'a> Session<'a> {
             hasher: RandomState::new(),
         };
         let probe = session.probe.clone();
-        session.ask("SUBSCRIBE", std::slice::from_ref(&probe)).await?;
+        session.ask(Ask::Subscribe, std::slice::from_ref(&probe)).await?;
         Ok(session)
     }
 
@@ -148,7 +163,7 @@ impl<'a> Session<'a> {
         commands: &mut mpsc::UnboundedReceiver<Command>,
     ) -> Result<Gone, Unavailable> {
         for channels in self.sink.channels().chunks(BATCH) {
-            self.ask("SUBSCRIBE", channels).await?;
+            self.ask(Ask::Subscribe, channels).await?;
         }
         self.shared.link.send_replace(Link::Up(self.commands.clone()));
         tracing::info!("connected to Redis");
@@ -187,46 +202,55 @@ impl<'a> Session<'a> {
         let (mut attach, mut detach) = (Vec::new(), Vec::new());
         for command in batch {
             match command {
-                Command::Attach(channel) => attach.push(channel),
+                Command::Attach(channel) if self.sink.wants(&channel) => attach.push(channel),
                 Command::Detach(channel) if !self.sink.wants(&channel) => detach.push(channel),
-                Command::Detach(_) => {}
+                Command::Attach(_) | Command::Detach(_) => {}
             }
         }
         // What is wanted again by then has asked for it again, after this.
-        self.ask("UNSUBSCRIBE", &detach).await?;
-        self.ask("SUBSCRIBE", &attach).await?;
+        self.ask(Ask::Unsubscribe, &detach).await?;
+        self.ask(Ask::Subscribe, &attach).await?;
         attach.iter().for_each(|channel| self.sink.listening(channel));
         Ok(())
     }
 
-    /// Sends a command about channels of pub/sub, and waits for the answer.
-    async fn ask(&mut self, command: &str, channels: &[ChannelName]) -> Result<(), Unavailable> {
+    /// Asks for channels of pub/sub, or to be rid of them, and waits until each is confirmed.
+    async fn ask(&mut self, ask: Ask, channels: &[ChannelName]) -> Result<(), Unavailable> {
         if channels.is_empty() {
             return Ok(());
         }
         let prefix = &*self.shared.settings.prefix;
-        let name = |channel: &ChannelName| Keys { prefix, channel: channel.as_str() }.pubsub();
+        let names: Vec<_> = channels
+            .iter()
+            .map(|channel| Keys { prefix, channel: channel.as_str() }.pubsub())
+            .collect();
         let asked = async {
-            if self.shared.servers.are_a_cluster() {
-                // Each belongs to a server of its own.
-                let mut asked = JoinSet::new();
-                for channel in channels {
-                    let mut subscriber = self.subscriber.clone();
-                    let mut ask = cmd(&format!("S{command}"));
-                    ask.arg(name(channel));
-                    asked.spawn(async move { subscriber.req_packed_command(&ask).await.map(drop) });
+            match &mut self.subscriber {
+                // As plain commands they would be over with the first confirmation, and what is
+                // asked next with the second.
+                Connection::One(subscriber) => match ask {
+                    Ask::Subscribe => subscriber.subscribe(names).await,
+                    Ask::Unsubscribe => subscriber.unsubscribe(names).await,
+                },
+                Connection::Cluster(subscriber) => {
+                    // Each belongs to a server of its own.
+                    let mut asked = JoinSet::new();
+                    for name in names {
+                        let mut subscriber = subscriber.clone();
+                        asked.spawn(async move {
+                            match ask {
+                                Ask::Subscribe => subscriber.ssubscribe(name).await,
+                                Ask::Unsubscribe => subscriber.sunsubscribe(name).await,
+                            }
+                        });
+                    }
+                    asked.join_all().await.into_iter().collect()
                 }
-                while let Some(answer) = asked.join_next().await {
-                    answer.map_err(Unavailable::new)?.map_err(Unavailable::new)?;
-                }
-                return Ok(());
             }
-            let mut ask = cmd(command);
-            channels.iter().for_each(|channel| _ = ask.arg(name(channel)));
-            query(&mut self.subscriber, &ask).await
         };
         let limit = self.shared.settings.publish_timeout;
-        timeout(limit, asked).await.map_err(|_| Unavailable::timeout())?
+        let asked = timeout(limit, asked).await.map_err(|_| Unavailable::timeout())?;
+        asked.map_err(|error| self.shared.unavailable(&error))
     }
 
     /// Sends a probe, unless the one before has not arrived: then nothing does.
@@ -249,7 +273,7 @@ impl<'a> Session<'a> {
     async fn tick(&mut self) {
         self.ticks += 1;
         self.sink.retry();
-        if self.ticks.is_multiple_of(SWEEP) {
+        if self.ticks.is_multiple_of(SWEEP.into()) {
             self.sink.sweep();
         }
         let due: Vec<_> =
@@ -278,10 +302,6 @@ impl<'a> Session<'a> {
         let period = (mean * (0.4 + 1.2 * spread)).round().max(1.0) as u64;
         (self.ticks + (hash & 0xffff_ffff)).is_multiple_of(period)
     }
-}
-
-async fn query(connection: &mut Connection, ask: &Cmd) -> Result<(), Unavailable> {
-    connection.req_packed_command(ask).await.map(drop).map_err(Unavailable::new)
 }
 
 fn on_break(kind: &PushKind, told: &mpsc::UnboundedSender<Event>) {
