@@ -80,6 +80,10 @@ impl<H: Future<Output = ()>> Future for Connection<H> {
             };
             let mut again = read.is_ready();
             if turns == 0 || again {
+                // What the handler queues is written behind it, also if nothing came that woke it.
+                if this.handler.is_some() && this.link.is_some() && !again {
+                    this.shared.will_flush();
+                }
                 poll_handler(this.handler.as_mut(), this.shared, cx);
             }
             if let Some(link) = this.link {

@@ -1,6 +1,7 @@
 //! A connection over a pipe, with a clock that stands still while anybody has something to do.
 
-use std::future::Ready;
+use std::future::{Ready, poll_fn};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
 use tokio::task::JoinHandle;
@@ -41,16 +42,20 @@ fn connect_with(config: Config, decoder: Decoder, capacity: usize) -> Pipe {
         None,
     );
     let socket = Socket::new(shared.clone());
-    let task = tokio::spawn(Connection::new(
-        Stream::Other(Box::new(ours)),
-        Bytes::new(),
-        decoder,
-        Tie(shared),
-        Arc::new(config),
-        None,
-        None::<Ready<()>>,
-    ));
+    let task = run(ours, decoder, shared, config, None::<Ready<()>>);
     Pipe { peer, socket, task }
+}
+
+fn run(
+    stream: DuplexStream,
+    decoder: Decoder,
+    shared: Arc<Shared>,
+    config: Config,
+    handler: Option<impl Future<Output = ()> + Send + 'static>,
+) -> JoinHandle<()> {
+    let stream = Stream::Other(Box::new(stream));
+    let (shared, config) = (Tie(shared), Arc::new(config));
+    tokio::spawn(Connection::new(stream, Bytes::new(), decoder, shared, config, None, handler))
 }
 
 fn text(text: &str) -> Vec<u8> {
@@ -81,6 +86,43 @@ async fn a_slow_peer_gets_all_that_was_queued_before_the_close() {
     assert!(socket.sender().closed().await.clean);
     drop(peer);
     task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_handler_sends_by_itself_leaves_in_the_same_turn() {
+    let (ours, mut peer) = duplex(1024);
+    let shared = Shared::new(
+        &config(),
+        #[cfg(feature = "deflate")]
+        None,
+        None,
+    );
+    let socket = Socket::new(shared.clone());
+    let turns = Arc::new(AtomicUsize::new(0));
+    let mut tick = Box::pin(sleep(SECOND));
+    let handler = poll_fn({
+        let turns = turns.clone();
+        move |cx| {
+            turns.fetch_add(1, Relaxed);
+            if tick.as_mut().poll(cx).is_ready() {
+                socket.try_send("tick").unwrap();
+                let next = Instant::now() + SECOND;
+                tick.as_mut().reset(next);
+                let _ = tick.as_mut().poll(cx);
+            }
+            Poll::Pending::<()>
+        }
+    });
+    let decoder = Decoder::new(Role::Server, 1024, 1024);
+    run(ours, decoder, shared, config(), Some(handler));
+    let mut frame = [0; 6];
+    peer.read_exact(&mut frame).await.unwrap();
+    let before = turns.load(Relaxed);
+    for _ in 0..10 {
+        peer.read_exact(&mut frame).await.unwrap();
+        assert_eq!(&frame[2..], b"tick");
+    }
+    assert_eq!(turns.load(Relaxed) - before, 10);
 }
 
 #[tokio::test(start_paused = true)]

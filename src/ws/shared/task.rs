@@ -73,6 +73,12 @@ impl Shared {
         }
     }
 
+    /// The task flushes before its turn is over: whoever queues something until then need not wake
+    /// it.
+    pub(crate) fn will_flush(&self) {
+        self.lock().scheduled = true;
+    }
+
     pub(crate) fn ping(&self) {
         let mut state = self.lock();
         if state.closing.is_none() {
