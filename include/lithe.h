@@ -1398,7 +1398,8 @@ typedef struct lithe_grant_t {
      */
     int32_t allow;
     /**
-     * Why a client may not connect.
+     * Why a client may not connect. LITHE_REFUSAL_UNAVAILABLE counts for every action: the client
+     * may try again.
      */
     lithe_refusal refusal;
     /**

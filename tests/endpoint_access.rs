@@ -8,6 +8,7 @@ mod event_stream_parser;
 mod support;
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -30,6 +31,8 @@ struct Tokens {
     revoked: Arc<Mutex<HashSet<String>>>,
     /// Does not answer.
     absent: bool,
+    /// Does not say any more who may what.
+    at_a_loss: Arc<AtomicBool>,
 }
 
 impl Tokens {
@@ -91,6 +94,16 @@ impl Authorizer for Tokens {
             tokio::task::yield_now().await;
             allowed
         })
+    }
+
+    fn try_authorize<'a>(
+        &'a self,
+        identity: &'a Identity,
+        action: Action,
+        interest: &'a Interest,
+    ) -> Answer<'a, Option<bool>> {
+        let answer = self.authorize(identity, action, interest);
+        Box::pin(async move { (!self.at_a_loss.load(SeqCst)).then_some(answer.await) })
     }
 
     fn changes(&self) -> Option<watch::Receiver<u64>> {
@@ -187,6 +200,33 @@ fn an_event_source_outlives_an_authorizer_that_does_not_answer() {
     let (status, head, _) = post(&server, &bearer("alice:a"), "");
     assert_eq!(status, 503);
     assert!(header(&head, "retry-after").is_some());
+}
+
+#[test]
+fn while_nobody_can_say_who_may_what_clients_get_nothing_and_come_back() {
+    let hub = Hub::new();
+    let tokens = Tokens::default();
+    let server = serve(&hub, &tokens, |builder| builder);
+    let alice = bearer("alice:a");
+    let mut before = EventSource::open(server.local_addr(), "/sse?channel=a", &alice);
+    before.control("lithe.sub");
+    tokens.at_a_loss.store(true, SeqCst);
+
+    let mut source = EventSource::open(server.local_addr(), "/sse?channel=a", &alice);
+    assert_eq!((source.status(), source.body().starts_with("retry: ")), (200, true));
+    let mut client = Client::connect(&server);
+    client.send(format!("GET /poll?channel=a HTTP/1.1\r\nhost: localhost\r\n{alice}\r\n"));
+    assert_eq!(status(&client.response().0), 503);
+
+    // Whoever is there already is asked about again.
+    tokens.changes.send_modify(|version| *version += 1);
+    assert_eq!(before.control("lithe.bye")["reason"], "unavailable");
+    publish(&hub, "a", "missed");
+    assert!(before.rest().is_empty());
+    tokens.at_a_loss.store(false, SeqCst);
+    let mut after = before.reopen(server.local_addr(), "/sse?channel=a", &alice);
+    assert_eq!(after.control("lithe.sub")["recovered"], true);
+    assert_eq!(after.data(1), ["missed"]);
 }
 
 #[test]

@@ -46,6 +46,19 @@ pub trait Authorizer: Send + Sync + 'static {
         interest: &'a Interest,
     ) -> Answer<'a, bool>;
 
+    /// The same, of an authorizer that may be unable to say: `None` when whoever decides does not
+    /// answer. The client then gets nothing either, but is told to try again, where one that is
+    /// refused is not: an `EventSource` comes back. This is what endpoints ask.
+    fn try_authorize<'a>(
+        &'a self,
+        identity: &'a Identity,
+        action: Action,
+        interest: &'a Interest,
+    ) -> Answer<'a, Option<bool>> {
+        let answer = self.authorize(identity, action, interest);
+        Box::pin(async move { Some(answer.await) })
+    }
+
     /// Changes whenever earlier answers may not hold any more: whoever is connected is then asked
     /// about again. `None`, the default: they always hold.
     fn changes(&self) -> Option<watch::Receiver<u64>> {

@@ -314,6 +314,7 @@ fn push_change(
         }
         Change::End(End::Drain(retry)) => ("drain", retry),
         Change::End(End::Close | End::Abort) => ("close", retry),
+        Change::Unsure => ("unavailable", retry),
         Change::TimedOut => ("token_expired", retry),
     };
     batch.bye(reason, retry, subscription);

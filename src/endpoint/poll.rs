@@ -149,7 +149,8 @@ impl Pending {
         while let Poll::Ready(change) = self.session.poll_change(cx, &mut self.subscription) {
             self.change(change);
         }
-        while !self.session.is_in_review() && !self.answer.is_full() {
+        // The cursor stands before what may not be told any more.
+        while !self.is_over && !self.session.is_in_review() && !self.answer.is_full() {
             match self.subscription.poll_next(cx) {
                 Poll::Ready(Some(item)) => self.push(&item),
                 Poll::Ready(None) => break,
@@ -190,6 +191,11 @@ impl Pending {
         self.answer.is_due = true;
     }
 
+    fn retry(&self) -> Duration {
+        let shared = self.session.link.shared();
+        shared.map(|shared| shared.config.retry()).unwrap_or_default()
+    }
+
     fn change(&mut self, change: Change) {
         let bye = match change {
             // The next request may present another token; this is no reason to make it now.
@@ -209,10 +215,8 @@ impl Pending {
                 None
             }
             Change::End(End::Drain(retry)) => Some(("drain", retry)),
-            Change::End(End::Close | End::Abort) => {
-                let shared = self.session.link.shared();
-                Some(("close", shared.map(|shared| shared.config.retry()).unwrap_or_default()))
-            }
+            Change::End(End::Close | End::Abort) => Some(("close", self.retry())),
+            Change::Unsure => Some(("unavailable", self.retry())),
         };
         if let Some((reason, retry)) = bye {
             self.answer.push_frame(&Frame::bye(reason, retry));

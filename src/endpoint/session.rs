@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep};
 use super::link::{End, Link, Word};
 use super::request::{Head, Secret, StreamRequest};
 use super::{Rejection, RejectionKind, Shared};
-use crate::access::{Action, Credentials, Identity};
+use crate::access::{Action, Answer, Credentials, Identity};
 use crate::hub::{
     Interest, MAX_INTERESTS, Position, PresenceChange, Subscription, SubscriptionOptions,
 };
@@ -27,6 +27,8 @@ pub(crate) enum Change {
     Renewed(Option<Duration>),
     /// These are not granted any more, and have been unsubscribed from.
     Refused(Vec<Interest>),
+    /// Nobody can say what is granted now: it shall end, and the client come back.
+    Unsure,
     /// It shall end.
     End(End),
     /// It shall end, as the client has presented no new token in time.
@@ -42,7 +44,7 @@ pub(crate) struct Session {
     /// Of the few whose token expires.
     expiry: Option<Box<Expiry>>,
     /// While the authorizer is being asked again.
-    review: Option<Pin<Box<dyn Future<Output = Vec<Verdict>> + Send>>>,
+    review: Option<Answer<'static, Option<Vec<Verdict>>>>,
     /// How often it was begun to be asked again.
     reviews: u32,
 }
@@ -106,17 +108,21 @@ impl Session {
     }
 
     /// Splits what the client wants into what it may subscribe to and what not.
-    pub(crate) async fn sort(&mut self, wanted: &[Interest]) -> (Vec<Interest>, Vec<Interest>) {
-        let Some(shared) = self.link.shared() else { return (wanted.to_vec(), Vec::new()) };
+    pub(crate) async fn sort(
+        &mut self,
+        wanted: &[Interest],
+    ) -> Result<(Vec<Interest>, Vec<Interest>), Rejection> {
+        let Some(shared) = self.link.shared() else { return Ok((wanted.to_vec(), Vec::new())) };
+        let later = Rejection::later(shared.config.retry());
         let verdicts = review(shared.clone(), self.identity(), wanted.to_vec()).await;
-        self.heed(verdicts)
+        Ok(self.heed(verdicts.ok_or(later)?))
     }
 
     /// The same in two steps: asks, which may take its time,
     pub(crate) fn ask(
         &self,
         wanted: Vec<Interest>,
-    ) -> Option<impl Future<Output = Vec<Verdict>> + Send + use<>> {
+    ) -> Option<impl Future<Output = Option<Vec<Verdict>>> + Send + use<>> {
         Some(review(self.link.shared()?.clone(), self.identity(), wanted))
     }
 
@@ -163,7 +169,7 @@ impl Session {
         if request.channels.len() > max {
             return Err(Rejection::too_many(max));
         }
-        let (granted, refused) = self.sort(&request.channels).await;
+        let (granted, refused) = self.sort(&request.channels).await?;
         if granted.is_empty() {
             return Err(Rejection::denied("none of these channels is granted"));
         }
@@ -221,6 +227,7 @@ impl Session {
                 && let Poll::Ready(verdicts) = review.as_mut().poll(cx)
             {
                 self.review = None;
+                let Some(verdicts) = verdicts else { return Poll::Ready(Change::Unsure) };
                 let refused = self.withdraw(verdicts, subscription);
                 if !refused.is_empty() {
                     return Poll::Ready(Change::Refused(refused));
@@ -315,21 +322,21 @@ pub(crate) fn subscribe_after(
     subscribed.map_err(|error| Rejection::new(RejectionKind::TooMany, error.to_string()))
 }
 
-/// Asks the authorizer about each interest.
+/// Asks the authorizer about each interest. `None` when it cannot say of one of them.
 async fn review(
     shared: Arc<Shared>,
     identity: Arc<Identity>,
     interests: Vec<Interest>,
-) -> Vec<Verdict> {
+) -> Option<Vec<Verdict>> {
     let announces_presence = shared.hub.announces_presence();
     let mut verdicts = Vec::with_capacity(interests.len());
     for interest in interests {
-        let authorize = |action| shared.authorizer.authorize(&identity, action, &interest);
-        let subscribe = !interest.is_reserved() && authorize(Action::Subscribe).await;
-        let presence = subscribe && announces_presence && authorize(Action::Presence).await;
+        let authorize = |action| shared.authorizer.try_authorize(&identity, action, &interest);
+        let subscribe = !interest.is_reserved() && authorize(Action::Subscribe).await?;
+        let presence = subscribe && announces_presence && authorize(Action::Presence).await?;
         verdicts.push(Verdict { interest, subscribe, presence });
     }
-    verdicts
+    Some(verdicts)
 }
 
 impl Shared {

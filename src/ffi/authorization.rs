@@ -87,7 +87,8 @@ pub struct lithe_grant_t {
     pub size: usize,
     /// 1: the client may. 0: it may not.
     pub allow: i32,
-    /// Why a client may not connect.
+    /// Why a client may not connect. LITHE_REFUSAL_UNAVAILABLE counts for every action: the client
+    /// may try again.
     pub refusal: lithe_refusal,
     /// Of LITHE_ACTION_CONNECT: who the client is, by which others see it where presence is on. At
     /// most 255 bytes, without control characters. Default: a guest.

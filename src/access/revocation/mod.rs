@@ -268,6 +268,21 @@ impl<A: Authorizer> Authorizer for Guard<A> {
         })
     }
 
+    fn try_authorize<'a>(
+        &'a self,
+        identity: &'a Identity,
+        action: Action,
+        interest: &'a Interest,
+    ) -> Answer<'a, Option<bool>> {
+        Box::pin(async move {
+            match self.revocations.shared.verdict(identity, Some(interest)) {
+                None => self.authorizer.try_authorize(identity, action, interest).await,
+                Some(Verdict::NotLoaded) => None,
+                Some(_) => Some(false),
+            }
+        })
+    }
+
     fn changes(&self) -> Option<watch::Receiver<u64>> {
         Some(self.revocations.shared.changed.subscribe())
     }

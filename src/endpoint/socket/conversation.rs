@@ -125,6 +125,7 @@ impl Conversation {
             }
             Change::End(End::Drain(retry)) => self.part(Parting::Drain, retry),
             Change::End(End::Close | End::Abort) => self.part_for(Parting::Close),
+            Change::Unsure => self.part_for(Parting::Unavailable),
             Change::TimedOut => self.part_for(Parting::TokenExpired),
         }
     }
@@ -209,8 +210,12 @@ impl Conversation {
     fn subscribe(&mut self, id: Option<u64>, wanted: Vec<Interest>, since: Since) {
         let era = self.session.reviews();
         let Some(asked) = self.session.ask(wanted) else { return };
-        self.lanes
-            .begin(async move { Done::Judged(Judged { id, since, verdicts: asked.await, era }) });
+        self.lanes.begin(async move {
+            match asked.await {
+                Some(verdicts) => Done::Judged(Judged { id, since, verdicts, era }),
+                None => Done::Told(Some(reply::unavailable(id, None))),
+            }
+        });
     }
 
     fn judged(&mut self, judged: Judged) {

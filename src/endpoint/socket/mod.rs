@@ -82,7 +82,7 @@ async fn open(
             return Err(Rejection::too_many(shared.config.max_channels));
         }
         let granted;
-        (granted, refused) = session.sort(&request.channels).await;
+        (granted, refused) = session.sort(&request.channels).await?;
         session::subscribe(&mut subscription, granted, request.cursor.as_deref())?;
     }
     Ok(Opened { session, subscription, refused })

@@ -130,6 +130,11 @@ pub(super) fn error(
     frames::json(&Frame::Error { id, channel, code, message })
 }
 
+/// Nobody can say whether it may be done.
+pub(super) fn unavailable(id: Option<u64>, channel: Option<&str>) -> String {
+    error(id, channel, "unavailable", "there is nobody to ask just now")
+}
+
 pub(super) fn rejected(id: Option<u64>, rejection: &Rejection) -> String {
     error(id, None, rejection.code(), rejection.message())
 }

@@ -103,8 +103,9 @@ impl Lanes {
 impl Publish {
     async fn run(self) -> Option<String> {
         let Publish { id, channel, message, shared, identity } = self;
-        if !may(&shared, &identity, Action::Publish, &channel).await {
-            return Some(denied(id, &channel));
+        let may = may(&shared, &identity, Action::Publish, id, &channel).await;
+        if let Err(refused) = may {
+            return Some(refused);
         }
         match shared.hub.publish(&channel, message).await {
             Ok(published) => Some(reply::published(id?, &channel, published)),
@@ -126,8 +127,9 @@ pub(super) async fn history(
     after: Option<Offset>,
     limit: usize,
 ) -> Done {
-    if !may(&shared, &identity, Action::History, &channel).await {
-        return Done::Told(Some(denied(id, &channel)));
+    let may = may(&shared, &identity, Action::History, id, &channel).await;
+    if let Err(refused) = may {
+        return Done::Told(Some(refused));
     }
     Done::Told(match load_history(&shared.hub, &channel, after, limit).await {
         Ok(Some(history)) => id.map(|id| reply::history(id, &channel, &history, limit)),
@@ -164,8 +166,9 @@ pub(super) async fn presence(
     id: Option<u64>,
     channel: ChannelName,
 ) -> Done {
-    if !may(&shared, &identity, Action::Presence, &channel).await {
-        return Done::Told(Some(denied(id, &channel)));
+    let may = may(&shared, &identity, Action::Presence, id, &channel).await;
+    if let Err(refused) = may {
+        return Done::Told(Some(refused));
     }
     Done::Told(id.map(|id| reply::presence(id, &channel, &shared.hub.presence(&channel))))
 }
@@ -183,11 +186,25 @@ pub(super) async fn renew(
     })
 }
 
-async fn may(shared: &Shared, identity: &Identity, action: Action, channel: &ChannelName) -> bool {
+/// Whether the client may do that. `Err` is what it is told if not.
+async fn may(
+    shared: &Shared,
+    identity: &Identity,
+    action: Action,
+    id: Option<u64>,
+    channel: &ChannelName,
+) -> Result<(), String> {
     let interest = Interest::Channel(channel.clone());
-    !interest.is_reserved() && shared.authorizer.authorize(identity, action, &interest).await
-}
-
-fn denied(id: Option<u64>, channel: &ChannelName) -> String {
-    reply::error(id, Some(channel.as_str()), "denied", "this is not granted on this channel")
+    let channel = Some(channel.as_str());
+    let allowed = match interest.is_reserved() {
+        true => Some(false),
+        false => shared.authorizer.try_authorize(identity, action, &interest).await,
+    };
+    match allowed {
+        Some(true) => Ok(()),
+        Some(false) => {
+            Err(reply::error(id, channel, "denied", "this is not granted on this channel"))
+        }
+        None => Err(reply::unavailable(id, channel)),
+    }
 }

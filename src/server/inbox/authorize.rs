@@ -124,12 +124,28 @@ impl Authorizer for AskHost {
         action: Action,
         interest: &'a Interest,
     ) -> Answer<'a, bool> {
+        let answer = self.try_authorize(identity, action, interest);
+        Box::pin(async move { answer.await == Some(true) })
+    }
+
+    fn try_authorize<'a>(
+        &'a self,
+        identity: &'a Identity,
+        action: Action,
+        interest: &'a Interest,
+    ) -> Answer<'a, Option<bool>> {
         if interest.is_reserved() {
-            return Box::pin(std::future::ready(false));
+            return Box::pin(std::future::ready(Some(false)));
         }
         let (identity, interest) = (identity.clone(), interest.clone());
         let asked = Asked::Act { identity, action, interest };
-        Box::pin(async move { matches!(self.ask(asked).await, Some(Verdict::Allowed(_))) })
+        Box::pin(async move {
+            match self.ask(asked).await? {
+                Verdict::Allowed(_) => Some(true),
+                Verdict::Refused(RefusalKind::Unavailable) => None,
+                Verdict::Refused(_) => Some(false),
+            }
+        })
     }
 }
 
@@ -214,5 +230,37 @@ impl Inbox {
             };
             state.authorizers -= 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_the_host_refuses_is_refused() {
+        let window = Duration::from_secs(1)..=Duration::from_secs(2);
+        let inbox = Inbox::new(10, Duration::MAX, window);
+        let host = AskHost { inbox: Arc::downgrade(&inbox), timeout: Duration::from_secs(5) };
+        let client = Identity::default();
+        let interest: Interest = "a".parse().unwrap();
+        let answered = async |verdict: Option<Verdict>| {
+            let answer = async {
+                let question = inbox.take_question(Some(Duration::ZERO)).unwrap();
+                if let Some(verdict) = verdict {
+                    question.answer(verdict).unwrap();
+                }
+            };
+            tokio::join!(host.try_authorize(&client, Action::Subscribe, &interest), answer).0
+        };
+        assert_eq!(answered(Some(Verdict::Allowed(client.clone()))).await, Some(true));
+        assert_eq!(answered(Some(Verdict::Refused(RefusalKind::Denied))).await, Some(false));
+        assert_eq!(answered(Some(Verdict::Refused(RefusalKind::Unavailable))).await, None);
+        assert_eq!(answered(None).await, None);
+        // Nobody takes it.
+        assert_eq!(host.try_authorize(&client, Action::Subscribe, &interest).await, None);
+        assert!(!host.authorize(&client, Action::Subscribe, &interest).await);
     }
 }
