@@ -71,7 +71,7 @@ pub enum GapReason {
     Limit,
     /// A connected subscriber has read too slowly.
     Slow,
-    /// The backplane has lost publications, or cannot be read.
+    /// The backplane has lost publications that this node was not passed on.
     Backplane,
 }
 

@@ -116,6 +116,23 @@ async fn a_node_that_does_not_answer_keeps_no_hub_from_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sentinel_that_does_not_answer_keeps_no_hub_from_the_others() {
+    let master = Server::start(&[]).await;
+    let (directory, sentinel_port) = (TempDir::new().unwrap(), free_port());
+    let file = directory.path().join("sentinel.conf");
+    std::fs::write(&file, format!("sentinel monitor it 127.0.0.1 {} 1\n", master.port)).unwrap();
+    let _sentinel = Server::start_from(&file, sentinel_port).await;
+    // Takes connections, and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let redis = Redis::builder(format!("redis://{}", silent.local_addr().unwrap()))
+        .url(format!("redis://127.0.0.1:{sentinel_port}"))
+        .sentinel("it")
+        .publish_timeout(Duration::from_secs(1));
+    let hub = builder().backplane(redis.start().unwrap()).build();
+    until(|| hub.health().is_ok()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_published_when_the_connection_broke_is_published_once() {
     let bus = free_port().to_string();
     let server = Server::start(&["--cluster-enabled", "yes", "--cluster-port", &bus]).await;

@@ -100,9 +100,8 @@ impl Servers {
             Servers::Cluster(infos) => {
                 let client = ClusterClientBuilder::new(infos.clone())
                     .use_protocol(ProtocolVersion::RESP3)
-                    // A node that does not answer keeps the others waiting: with both
-                    // connections, when the first nodes are asked and when all are.
-                    .connection_timeout(timeout / 5)
+                    // A node that does not answer keeps the others waiting.
+                    .connection_timeout(timeout.min(Duration::from_secs(1)))
                     .response_timeout(timeout)
                     .push_sender(pushes)
                     .build()?;

@@ -38,6 +38,9 @@ struct Gone;
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
+/// How long connecting may take. Of several servers some may not answer, each for a second.
+const LONGEST_CONNECT: Duration = Duration::from_secs(10);
+
 /// How often what could not be read is read again, and what is due is checked.
 const TICK: Duration = Duration::from_secs(1);
 /// How often channels that nobody listens to are given up.
@@ -121,6 +124,7 @@ impl<'a> Session<'a> {
         // What an earlier connection has told is not about this one.
         let _ = timeout(Duration::ZERO, shared.broken.notified()).await;
         let limit = shared.settings.publish_timeout;
+        let longest = LONGEST_CONNECT.max(limit.saturating_mul(2));
         let (told, events) = mpsc::unbounded_channel();
         let arrived = Arc::<AtomicU64>::default();
         // Nobody else listens to it: no name of a channel of the hub's begins like this.
@@ -138,7 +142,7 @@ impl<'a> Session<'a> {
             let subscriber = shared.servers.connect(limit, pushes).await?;
             Ok::<_, redis::RedisError>((commands, subscriber))
         };
-        let connected = timeout(limit, connect).await.map_err(|_| Unavailable::timeout())?;
+        let connected = timeout(longest, connect).await.map_err(|_| Unavailable::timeout())?;
         let (commands, subscriber) = connected.map_err(Unavailable::new)?;
         let mut session = Session {
             shared,
