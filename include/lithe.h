@@ -2712,7 +2712,8 @@ int32_t lithe_publish(lithe_hub_t hub,
  *
  * On an error `*position` is all 0. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, NOT_UTF8,
  * NOT_FOUND when nothing was ever published on the channel, or it was dropped to keep to the
- * hub's budget.
+ * hub's budget. With Redis only what this hub has read of a channel is known, as it does while
+ * somebody is subscribed to it here; else it is NOT_FOUND.
  */
 int32_t lithe_hub_position(lithe_hub_t hub,
                            const char *channel,
@@ -2747,7 +2748,9 @@ int32_t lithe_hub_free(lithe_hub_t hub);
  * A page is no longer than what is replayed at once (lithe_hub_options_t). `history`, which may be
  * NULL, tells how far the history goes: when `from.offset` is larger than `after`, what is between
  * them is gone. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, NOT_UTF8, NOT_FOUND when nothing
- * was ever published on the channel, or it was dropped to keep to the hub's budget.
+ * was ever published on the channel, or it was dropped to keep to the hub's budget. With Redis only
+ * what this hub has read of a channel is known, as it does while somebody is subscribed to it here;
+ * else it is NOT_FOUND.
  */
 int32_t lithe_hub_history(lithe_hub_t hub,
                           const char *channel,
@@ -2766,7 +2769,7 @@ void lithe_publication_free(struct lithe_publication_t *publications, size_t cou
 /**
  * Lists who is on a channel whose options ask for presence, in no particular order. Returns how
  * many there are, of which `clients`, an array of `capacity` structs, was filled with as many as
- * have room; it may be NULL when `capacity` is 0.
+ * have room; it may be NULL when `capacity` is 0. With Redis those who are on it by this hub.
  *
  * Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, NOT_UTF8.
  */
@@ -2797,7 +2800,8 @@ void lithe_client_free(struct lithe_client_t *clients, size_t count);
  *
  * What the host sends by itself goes between the publications. Never blocks. Errors: BAD_HANDLE, for
  * either, BAD_ARGUMENT, NOT_UTF8, TOO_LARGE, CLOSED, FULL for more than 256 channels and patterns,
- * WRONG_STATE when it is subscribed to the hub already and the options differ.
+ * WRONG_STATE when it is subscribed to the hub already and the options differ, or for a pattern on a
+ * hub with Redis, which knows none.
  */
 int32_t lithe_ws_subscribe(lithe_ws_t ws,
                            lithe_hub_t hub,
@@ -2828,7 +2832,7 @@ int32_t lithe_ws_unsubscribe(lithe_ws_t ws,
  *
  * Never blocks. Errors: BAD_HANDLE, for either, BAD_ARGUMENT, such as LITHE_FORMAT_BINARY, NOT_UTF8,
  * TOO_LARGE, CLOSED, FULL for more than 256 channels and patterns, WRONG_STATE when it is subscribed
- * to the hub already and the options differ.
+ * to the hub already and the options differ, or for a pattern on a hub with Redis.
  */
 int32_t lithe_sse_subscribe(lithe_sse_t sse,
                             lithe_hub_t hub,

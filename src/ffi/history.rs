@@ -126,7 +126,9 @@ fn room<T>(first: *mut T, capacity: usize) -> Result<Option<OutArray<T>>, Error>
 /// A page is no longer than what is replayed at once (lithe_hub_options_t). `history`, which may be
 /// NULL, tells how far the history goes: when `from.offset` is larger than `after`, what is between
 /// them is gone. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, NOT_UTF8, NOT_FOUND when nothing
-/// was ever published on the channel, or it was dropped to keep to the hub's budget.
+/// was ever published on the channel, or it was dropped to keep to the hub's budget. With Redis only
+/// what this hub has read of a channel is known, as it does while somebody is subscribed to it here;
+/// else it is NOT_FOUND.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_hub_history(
     hub: lithe_hub_t,
@@ -184,7 +186,7 @@ pub extern "C" fn lithe_publication_free(publications: *mut lithe_publication_t,
 
 /// Lists who is on a channel whose options ask for presence, in no particular order. Returns how
 /// many there are, of which `clients`, an array of `capacity` structs, was filled with as many as
-/// have room; it may be NULL when `capacity` is 0.
+/// have room; it may be NULL when `capacity` is 0. With Redis those who are on it by this hub.
 ///
 /// Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, NOT_UTF8.
 #[unsafe(no_mangle)]

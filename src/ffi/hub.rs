@@ -329,7 +329,8 @@ const NOT_PUBLISHED: lithe_published_t =
 ///
 /// On an error `*position` is all 0. Never blocks. Errors: BAD_HANDLE, BAD_ARGUMENT, NOT_UTF8,
 /// NOT_FOUND when nothing was ever published on the channel, or it was dropped to keep to the
-/// hub's budget.
+/// hub's budget. With Redis only what this hub has read of a channel is known, as it does while
+/// somebody is subscribed to it here; else it is NOT_FOUND.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_hub_position(
     hub: lithe_hub_t,

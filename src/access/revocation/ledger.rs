@@ -144,7 +144,11 @@ impl Ledger {
         if known.any(|known| holds(&known) && known.hits(identity, asked)) {
             return Some(Verdict::Revoked);
         }
-        let is_guest = identity.subject.is_none() && identity.token_id.is_none();
+        // A token that names nobody is still one.
+        let is_guest = identity.subject.is_none()
+            && identity.token_id.is_none()
+            && identity.issued.is_none()
+            && identity.expires.is_none();
         if is_guest {
             return None;
         }

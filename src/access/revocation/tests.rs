@@ -11,8 +11,9 @@ fn by_name(credentials: Credentials<'_>) -> Result<Identity, Refusal> {
     let mut identity = Identity { grants, ..Identity::default() };
     if let Some(token) = credentials.token {
         let [name, number, second] = token.split('/').collect::<Vec<_>>()[..] else { panic!() };
-        identity.subject = Some(name.into());
-        identity.token_id = Some(number.into());
+        let text = |text: &str| Some(text).filter(|text| !text.is_empty()).map(Into::into);
+        identity.subject = text(name);
+        identity.token_id = text(number);
         identity.issued =
             second.parse().ok().map(|second| UNIX_EPOCH + Duration::from_secs(second));
         identity.expires = Some(SystemTime::now() + Duration::from_secs(3600));
@@ -256,6 +257,10 @@ async fn tokens_from_before_a_time_are_not_believed_where_that_is_wanted() {
     revocations.distrust(SystemTime::now());
     assert_eq!(present(&guard, "alice/1/9").await.unwrap_err(), RefusalKind::Revoked);
     assert!(present(&guard, &format!("alice/1/{}", now() + 5)).await.is_ok());
+    // Also those without a name or a number, of which a channel may have been revoked.
+    assert_eq!(present(&guard, "//9").await.unwrap_err(), RefusalKind::Revoked);
+    let guest = Credentials { token: None, request: None, previous: None };
+    assert!(guard.authenticate(guest).await.is_ok());
 }
 
 #[tokio::test]
