@@ -26,7 +26,7 @@ help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 .PHONY: demo
-demo: $(TARGET)/c/chat ## Build and run the chat: a program in C that serves a page, WebSockets and an event stream
+demo: $(TARGET)/c/chat ## Build and run the chat: a program in C whose page misses nothing, also when it is killed and started again
 	@$(TARGET)/c/chat
 
 .PHONY: lib

@@ -61,10 +61,10 @@ async fn next_event(listener: &mut Get) -> (String, u64, String) {
 }
 
 /// A `redis-server` on a port of its own, which ends with this.
-struct Redis(Child, u16);
+pub struct Redis(Child, u16);
 
 impl Redis {
-    fn start() -> Self {
+    pub fn start() -> Self {
         // Free just now.
         let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let address = free.expect("a port");
@@ -83,6 +83,10 @@ impl Redis {
         }
         redis
     }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.1)
+    }
 }
 
 impl Drop for Redis {
@@ -96,7 +100,7 @@ impl Drop for Redis {
 #[test]
 fn programs_with_one_redis_are_one_hub() {
     let redis = Redis::start();
-    let url = format!("redis://127.0.0.1:{}", redis.1);
+    let url = redis.url();
     let program = build("hub");
     let mut programs = [(); 2].map(|()| Program::start(&program, ["0", &url]));
     let addresses = programs.each_mut().map(|program| address(&program.line()));

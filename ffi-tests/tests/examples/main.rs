@@ -1,10 +1,15 @@
 //! The examples do what they are meant to show: those in C and C++ as they are and under valgrind,
 //! those in Python with the shared library.
 
+mod chats;
 mod client;
 mod events;
 mod hubs;
 mod python;
+#[path = "../../../tests/support/patience.rs"]
+mod support;
+#[path = "../../../tests/support/browser.rs"]
+mod webdriver;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -14,9 +19,9 @@ use lithe_ffi_tests::{Linkage, Program, compile, root, scratch_dir};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::client::{Get, address, connect, next_text, test};
+use crate::chats::chat;
+use crate::client::{Get, address, connect, test};
 use crate::events::{broadcast, echo_events, epoll_loop};
 use crate::hubs::hub;
 
@@ -36,9 +41,13 @@ enum Run {
 }
 
 fn start(name: &str, run: Run) -> Program {
+    start_with(name, run, [OsStr::new("0")])
+}
+
+fn start_with<const N: usize>(name: &str, run: Run, arguments: [&OsStr; N]) -> Program {
     match run {
-        Run::Plain => Program::start(&build(name), ["0"]),
-        Run::Valgrind => Program::start_in_valgrind(&build(name), ["0"]),
+        Run::Plain => Program::start(&build(name), arguments),
+        Run::Valgrind => Program::start_in_valgrind(&build(name), arguments),
     }
 }
 
@@ -124,44 +133,6 @@ fn ticks(mut program: Program) {
     program.finish();
 }
 
-fn chat(run: Run) {
-    let mut program = start("chat", run);
-    let address = address(&program.line());
-    test(async {
-        let page = Get::send(&address, "/", "").await.until("</html>").await;
-        assert!(page.contains("text/html; charset=utf-8") && page.contains("new WebSocket("));
-        assert!(Get::send(&address, "/no", "").await.until("\r\n").await.contains(" 404 "));
-        assert!(Get::send(&address, "/chat", "").await.until("\r\n").await.contains(" 426 "));
-
-        let mut people = Get::send(&address, "/people", "").await;
-        people.until("data: \n").await;
-        let mut ann = connect(&address, "/chat").await;
-        ann.send(Message::text("Ann")).await.unwrap();
-        people.until("data: Ann\n").await;
-        let mut bob = connect(&address, "/chat").await;
-        bob.send(Message::text("Bob\u{7}".to_owned() + &"é".repeat(40))).await.unwrap();
-        people.until(&format!("data: Ann\ndata: Bob {}\n", "é".repeat(18))).await;
-
-        ann.send(Message::text("hello,\nyou")).await.unwrap();
-        assert_eq!(next_text(&mut bob).await, "Ann\nhello,\nyou");
-        assert_eq!(next_text(&mut ann).await, "Ann\nhello,\nyou");
-        bob.close(None).await.unwrap();
-        people.until("data: Ann\n").await;
-        ann.send(Message::text("anyone?")).await.unwrap();
-        assert_eq!(next_text(&mut ann).await, "Ann\nanyone?");
-
-        program.interrupt();
-        let close = ann.next().await.unwrap().unwrap();
-        let Message::Close(Some(close)) = close else { panic!("{close:?}") };
-        assert_eq!(close.code, CloseCode::Away);
-        assert!(ann.next().await.is_none_or(|end| end.is_err()));
-        people.until("retry: ").await;
-    });
-    assert_eq!(program.line(), "");
-    assert!(program.line().contains("closed kindly, 0 cut"));
-    program.finish();
-}
-
 /// The byte at a place in an upload.
 fn byte_at(place: usize) -> u8 {
     (place * 31 + (place >> 11)) as u8
@@ -209,12 +180,7 @@ async fn uploads(address: &str, directory: &Path) {
 
 fn upload(run: Run) {
     let directory = scratch_dir("upload");
-    let program = build("upload");
-    let arguments = [OsStr::new("0"), directory.as_os_str()];
-    let mut program = match run {
-        Run::Plain => Program::start(&program, arguments),
-        Run::Valgrind => Program::start_in_valgrind(&program, arguments),
-    };
+    let mut program = start_with("upload", run, [OsStr::new("0"), directory.as_os_str()]);
     let address = address(&program.line());
     test(uploads(&address, &directory));
     assert_eq!(program.line(), "16 MiB so far");
@@ -255,20 +221,4 @@ examples! {
     hub
     sse_clock
     upload
-}
-
-#[test]
-fn chat_takes_another_port_when_its_own_is_taken() {
-    // Where this fails another program has the port, which is just as well.
-    let _taken = std::net::TcpListener::bind("127.0.0.1:8080");
-    let mut program = Program::start(&build("chat"), [""; 0]);
-    assert!(program.line().contains("8080 is taken"));
-    let address = address(&program.line());
-    test(async {
-        Get::send(&address, "/", "").await.until("</html>").await;
-    });
-    program.interrupt();
-    assert_eq!(program.line(), "");
-    assert!(program.line().contains("closed kindly"));
-    program.finish();
 }
