@@ -5,7 +5,6 @@ mod patience;
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
 
 use axum::Router;
 use lithe::server::{Builder, Server};
