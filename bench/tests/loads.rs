@@ -61,6 +61,14 @@ fn no_more_is_sent_than_the_rate_says() {
     assert!(0.0 < messages && messages <= due, "{messages} where {due} were due");
 }
 
+/// On a busy machine nothing may arrive within a short window.
+fn delivers(fanout: Fanout) -> bool {
+    [1, 10, 100].into_iter().any(|times| {
+        let timing = Timing { measure: TIMING.measure * times, ..TIMING };
+        Fanout { timing, ..fanout.clone() }.run().unwrap().messages > 0
+    })
+}
+
 #[test]
 fn publications_reach_all_subscribers() {
     for program in [LITHE, AXUM] {
@@ -78,7 +86,7 @@ fn publications_reach_all_subscribers() {
                     timing: TIMING,
                     server: None,
                 };
-                assert!(fanout.run().unwrap().messages > 0, "{pace:?} {path} from {program}");
+                assert!(delivers(fanout), "{pace:?} {path} from {program}");
             }
         }
     }
@@ -104,7 +112,7 @@ fn publications_reach_the_subscribers_of_a_hub() {
                 timing: TIMING,
                 server: None,
             };
-            assert!(fanout.run().unwrap().messages > 0, "{pace:?} on {channels} channels");
+            assert!(delivers(fanout), "{pace:?} on {channels} channels");
         }
     }
 }
