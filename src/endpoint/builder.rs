@@ -8,6 +8,9 @@ use crate::hub::{Hub, MAX_INTERESTS};
 use crate::transport::retry::within;
 use crate::ws::{self, Origins};
 
+/// As good as for ever, and yet a time that a clock can express.
+const MAX_GRACE: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// The settings of an [`Endpoint`].
 ///
 /// ```
@@ -180,7 +183,7 @@ impl Builder {
     /// stay without having presented a new one; 30 s and 25 s unless set.
     pub fn expiry(mut self, warning: Duration, grace: Duration) -> Self {
         self.config.expiry_warning = warning;
-        self.config.expiry_grace = grace;
+        self.config.expiry_grace = grace.min(MAX_GRACE);
         self
     }
 
@@ -197,5 +200,18 @@ impl Builder {
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Builder").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_grace_without_end_is_a_time_that_comes() {
+        let builder = Builder::new(Hub::new()).expiry(Duration::MAX, Duration::MAX);
+        assert!(Instant::now().checked_add(builder.config.expiry_grace).is_some());
     }
 }
