@@ -162,7 +162,7 @@ fn run(hub: &Hub, endpoint: Router, script: &str) -> (Server, Value) {
     let browser = Browser::open(&format!("http://{}/", server.local_addr()));
     let text = document();
     let client = text.split("```js\n").nth(1).unwrap().split("```").next().unwrap();
-    assert!(client.lines().count() <= 90, "it is to be small");
+    assert!(client.lines().count() <= 80, "it is to be small");
     let tools = "
         const until = async condition => {
             while (!condition()) await new Promise(resolve => setTimeout(resolve, 5));
