@@ -63,6 +63,7 @@ mod header {
         "subscribe",
         "mount",
         "authorization",
+        "revoke",
         "codec",
         "options",
     ];

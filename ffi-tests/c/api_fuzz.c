@@ -254,6 +254,7 @@ union room {
     lithe_mount_options_t mount;
     lithe_authorization_info_t asked;
     lithe_grant_t grant;
+    lithe_revocation_t revocation;
     uint64_t words[64];
 };
 
@@ -384,6 +385,7 @@ static const lithe_hub_options_t *hub_options(struct fuzzer *f, union room *room
     o->replay_limit = number(f);
     o->replay_limit_bytes = number(f);
     o->max_pattern_channels = number(f);
+    o->longest_token_ms = number(f);
     *namespace =
         (const lithe_channel_options_t *)options_in(f, channel, LITHE_OPTIONS_CHANNEL,
                                                     sizeof channel->channel);
@@ -1174,6 +1176,26 @@ OP(lithe_client_free) {
     return 0;
 }
 
+OP(lithe_hub_revoke) {
+    union room room;
+    const void *options = options_in(f, &room, LITHE_OPTIONS_REVOCATION, sizeof room.revocation);
+    lithe_revocation_t *o = &room.revocation;
+    unsigned int dice = (unsigned int)below(R, 100);
+    if (dice < 30 || dice > 95) {
+        o->token_id = string(f);
+    }
+    if (dice >= 30 && dice < 70) {
+        o->subject = string(f);
+    }
+    if (dice >= 50) {
+        o->channel.ptr = channels(f);
+        o->channel.len = LITHE_CSTR;
+    }
+    o->issued_before_ms = number(f);
+    o->until_ms = percent(R, 70) ? 0 : (int64_t)next_random(R);
+    return lithe_hub_revoke(of(f, HUB), (const lithe_revocation_t *)options);
+}
+
 OP(lithe_hub_free) {
     return lithe_hub_free(of(f, HUB));
 }
@@ -1458,6 +1480,7 @@ static const struct op ops[] = {
     CALL(lithe_publication_free, 5),
     CALL(lithe_hub_presence, 20),
     CALL(lithe_client_free, 5),
+    CALL(lithe_hub_revoke, 20),
     CALL(lithe_hub_free, 2),
     CALL(lithe_ws_subscribe, 40),
     CALL(lithe_ws_unsubscribe, 20),

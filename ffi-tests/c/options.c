@@ -22,6 +22,7 @@ static void check_defaults(void) {
     static const lithe_subscribe_options_t subscribe = LITHE_SUBSCRIBE_OPTIONS_INIT;
     static const lithe_mount_options_t mount = LITHE_MOUNT_OPTIONS_INIT;
     static const lithe_grant_t grant = LITHE_GRANT_INIT;
+    static const lithe_revocation_t revocation = LITHE_REVOCATION_INIT;
     const struct {
         const void *init;
         lithe_options_kind kind;
@@ -31,7 +32,7 @@ static void check_defaults(void) {
                 { &codec, LITHE_OPTIONS_CODEC },       { &hub, LITHE_OPTIONS_HUB },
                 { &channel, LITHE_OPTIONS_CHANNEL },   { &publish, LITHE_OPTIONS_PUBLISH },
                 { &subscribe, LITHE_OPTIONS_SUBSCRIBE }, { &mount, LITHE_OPTIONS_MOUNT },
-                { &grant, LITHE_OPTIONS_GRANT } };
+                { &grant, LITHE_OPTIONS_GRANT },       { &revocation, LITHE_OPTIONS_REVOCATION } };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         size_t size;
         lithe_options_t options = create(all[i].kind);

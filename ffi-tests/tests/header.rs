@@ -30,6 +30,7 @@ int main(void) {
     lithe_mount_options_t mount = LITHE_MOUNT_OPTIONS_INIT;
     lithe_authorization_info_t authorization = LITHE_AUTHORIZATION_INFO_INIT;
     lithe_grant_t grant = LITHE_GRANT_INIT;
+    lithe_revocation_t revocation = LITHE_REVOCATION_INIT;
     lithe_message_t message = LITHE_MESSAGE_INIT;
     lithe_string_t text = LITHE_STRING("text");
     lithe_header_t header = LITHE_HEADER("name", "value");
@@ -40,7 +41,7 @@ int main(void) {
         && published.size == sizeof published && hub_stats.size == sizeof hub_stats
         && history.size == sizeof history && subscribe.size == sizeof subscribe
         && mount.size == sizeof mount && authorization.size == sizeof authorization
-        && grant.size == sizeof grant && message.kind == 0 && text.len == LITHE_CSTR && header.value.ptr[0] == 'v'
+        && grant.size == sizeof grant && revocation.size == sizeof revocation && message.kind == 0 && text.len == LITHE_CSTR && header.value.ptr[0] == 'v'
         && lithe_abi_version() == LITHE_ABI_VERSION ? LITHE_OK : 1;
 }
 "#;

@@ -52,6 +52,7 @@ programs! {
     hub
     hub_events
     hub_mount
+    hub_revoke
     log
     misuse
     options

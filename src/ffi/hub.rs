@@ -2,7 +2,7 @@
 
 use std::ffi::{c_char, c_void};
 use std::mem::offset_of;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -20,7 +20,8 @@ use super::error::{
 use super::handle::{self, Kind, Object, Table};
 use super::hub_options::{builder_in, lithe_hub_options_t};
 use super::{fork, signal};
-use crate::hub::{self, Builder, ChannelName, GapReason, Message, PublishError, Published};
+use crate::access::Revocations;
+use crate::hub::{self, ChannelName, GapReason, Message, PublishError, Published};
 use crate::transport::cork;
 
 /// A hub: lithe_hub_create gives it, lithe_hub_free takes it back.
@@ -141,6 +142,8 @@ const SWEEP: Duration = Duration::from_secs(10);
 /// What a handle names: a hub, and the thread that looks after it.
 pub(super) struct Hub {
     pub(super) native: hub::Hub,
+    /// Where tokens can be revoked.
+    pub(super) revocations: Option<Revocations>,
     runtime: runtime::Handle,
     stop: Arc<Notify>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -156,22 +159,30 @@ impl Object for Hub {
 }
 
 impl Hub {
-    fn start(builder: Builder) -> Result<Self, Error> {
+    fn start(options: Option<&lithe_hub_options_t>) -> Result<Self, Error> {
         let system = |error| Error::with(LITHE_ERR_IO, error);
+        let longest_token = options.map_or(Ok(None), lithe_hub_options_t::longest_token)?;
+        // What others have revoked may be long in coming.
+        let is_alone = options.is_none_or(|options| options.redis_url.is_null());
+        let native = builder_in(options)?.build();
         let runtime =
             runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
         let handle = runtime.handle().clone();
-        let native = builder.build();
         let stop = Arc::new(Notify::new());
         let (hub, stopped) = (native.clone(), stop.clone());
+        let (started, revocations) = mpsc::channel();
         let keep_house = async move {
+            let _ = started.send(revocations_of(&hub, longest_token, is_alone).await);
             while tokio::time::timeout(SWEEP, stopped.notified()).await.is_err() {
                 hub.sweep();
             }
         };
         let thread = thread::Builder::new().name("lithe-hub".into());
         let thread = thread.spawn(move || runtime.block_on(keep_house)).map_err(system)?;
-        Ok(Hub { native, runtime: handle, stop, thread: Mutex::new(Some(thread)) })
+        let revocations =
+            revocations.recv().map_err(|error| Error::with(LITHE_ERR_IO, error))??;
+        let thread = Mutex::new(Some(thread));
+        Ok(Hub { native, revocations, runtime: handle, stop, thread })
     }
 
     /// Of the hub's thread.
@@ -187,6 +198,20 @@ impl Hub {
             let _ = thread.join();
         }
     }
+}
+
+/// What is revoked on a hub of which tokens live for so long.
+async fn revocations_of(
+    hub: &hub::Hub,
+    longest_token: Option<Duration>,
+    is_alone: bool,
+) -> Result<Option<Revocations>, Error> {
+    let Some(longest) = longest_token else { return Ok(None) };
+    let revocations = Revocations::builder(hub).longest_token(longest).build()?;
+    if is_alone {
+        revocations.ready().await;
+    }
+    Ok(Some(revocations))
 }
 
 /// The name of a channel.
@@ -280,7 +305,8 @@ pub extern "C" fn lithe_hub_create(
     boundary(|| {
         let out = Out::new(hub, 0)?;
         fork::watch()?;
-        let hub = signal::with_blocked(|| Hub::start(builder_in(options)?))?;
+        let options = versioned_in(options)?;
+        let hub = signal::with_blocked(|| Hub::start(options.as_ref()))?;
         out.put(handle::insert(hub)?);
         Ok(())
     })

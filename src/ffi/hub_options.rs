@@ -120,6 +120,10 @@ pub struct lithe_hub_options_t {
     pub redis_cluster: i32,
     /// How long lithe_publish may wait for Redis. Default: 5 s. Cannot be -1.
     pub publish_timeout_ms: i32,
+    /// How long tokens live at most, so that some can be revoked (lithe_hub_revoke): a revocation is
+    /// remembered for as long. Tokens that live longer are refused then, with LITHE_AUTHORIZE_JWT. At
+    /// most ten years. Default: tokens live as long as they say, and none can be revoked. Cannot be -1.
+    pub longest_token_ms: i64,
 }
 
 // SAFETY: integers and raw pointers only, the size first.
@@ -185,9 +189,9 @@ const IDEMPOTENCY_KEYS: usize = 1000;
 const IDEMPOTENCY_AGE: Duration = Duration::from_secs(300);
 
 /// A hub with the settings of the host's.
-pub(super) fn builder_in(options: *const lithe_hub_options_t) -> Result<Builder, Error> {
+pub(super) fn builder_in(options: Option<&lithe_hub_options_t>) -> Result<Builder, Error> {
     let builder = Hub::builder();
-    let Some(options) = versioned_in(options)? else { return Ok(builder) };
+    let Some(options) = options else { return Ok(builder) };
     let budget = count("history_budget_bytes", options.history_budget_bytes)?;
     let builder = budget.apply(builder, usize::MAX, Builder::history_budget);
     let publications = count("replay_limit", options.replay_limit)?;
@@ -216,6 +220,11 @@ pub(super) fn builder_in(options: *const lithe_hub_options_t) -> Result<Builder,
 }
 
 impl lithe_hub_options_t {
+    /// How long tokens live that can be revoked.
+    pub(super) fn longest_token(&self) -> Result<Option<Duration>, Error> {
+        millis("longest_token_ms", self.longest_token_ms)?.some("longest_token_ms")
+    }
+
     /// What joins the hub to others.
     fn redis(&self) -> Result<Option<Redis>, Error> {
         let timeout = millis("publish_timeout_ms", self.publish_timeout_ms)?;

@@ -14,6 +14,7 @@ use super::message::lithe_message_t;
 use super::mount::lithe_mount_options_t;
 use super::request::lithe_header_t;
 use super::response::lithe_response_options_t;
+use super::revoke::lithe_revocation_t;
 use super::route::lithe_route_options_t;
 use super::server::{lithe_drain_report_t, lithe_server_config_t};
 use super::sse::{lithe_sse_event_t, lithe_sse_options_t};
@@ -60,7 +61,7 @@ fn structs_are_laid_out_as_ever() {
         lithe_sse_options_t { size, send_queue_bytes, keep_alive_ms, retry_ms, events, user_data }
         lithe_sse_event_t { size, data, name, id, comment, retry_ms }
         lithe_channel_options_t { size, pattern, history_size, history_age_ms, backlog, overflow, after_gap, min_interval_ms, presence, idempotency_keys, idempotency_age_ms }
-        lithe_hub_options_t { size, history_budget_bytes, replay_limit, replay_limit_bytes, max_pattern_channels, namespaces, namespace_count, redis_url, redis_prefix, redis_sentinel, redis_cluster, publish_timeout_ms }
+        lithe_hub_options_t { size, history_budget_bytes, replay_limit, replay_limit_bytes, max_pattern_channels, namespaces, namespace_count, redis_url, redis_prefix, redis_sentinel, redis_cluster, publish_timeout_ms, longest_token_ms }
         lithe_position_t { epoch, offset }
         lithe_publish_options_t { size, name, key, idempotency_key }
         lithe_published_t { size, position, receivers, duplicate }
@@ -72,6 +73,7 @@ fn structs_are_laid_out_as_ever() {
         lithe_mount_options_t { size, authorize, authorize_timeout_ms, origins, cookie, max_channels, max_connections, max_in_flight_bytes, keep_alive_ms, retry_ms, jwt_algorithm, jwt_key, jwt_key_file, jwt_issuer, jwt_audience }
         lithe_authorization_info_t { size, action, renews, tag, subject, channel, token, query, peer }
         lithe_grant_t { size, allow, refusal, subject, info, expires_in_ms, tag }
+        lithe_revocation_t { size, token_id, subject, channel, issued_before_ms, until_ms }
         lithe_codec_options_t { size, max_message_bytes, extensions }
         lithe_item_t { kind, code, message, reserved }
     };

@@ -28,6 +28,7 @@ mod options;
 mod owned;
 mod request;
 mod response;
+mod revoke;
 mod route;
 mod server;
 mod signal;

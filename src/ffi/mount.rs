@@ -96,7 +96,11 @@ impl lithe_mount_options_t {
             LITHE_AUTHORIZE_JWT => {
                 // A file of keys is looked after by a task, on the hub's thread.
                 let _context = hub.runtime().enter();
-                builder.authorizer(self.jwt()?)
+                let jwt = self.jwt()?;
+                match &hub.revocations {
+                    Some(revocations) => builder.authorizer(revocations.guard(jwt)),
+                    None => builder.authorizer(jwt),
+                }
             }
             other => return Err(bad_argument(format_args!("authorize: there is no {other}"))),
         };

@@ -14,6 +14,7 @@ use super::hub::lithe_publish_options_t;
 use super::hub_options::{lithe_channel_options_t, lithe_hub_options_t};
 use super::mount::lithe_mount_options_t;
 use super::response::lithe_response_options_t;
+use super::revoke::lithe_revocation_t;
 use super::route::lithe_route_options_t;
 use super::server::lithe_server_config_t;
 use super::sse::{lithe_sse_event_t, lithe_sse_options_t};
@@ -53,6 +54,8 @@ pub const LITHE_OPTIONS_SUBSCRIBE: lithe_options_kind = 11;
 pub const LITHE_OPTIONS_MOUNT: lithe_options_kind = 12;
 /// A lithe_grant_t.
 pub const LITHE_OPTIONS_GRANT: lithe_options_kind = 13;
+/// A lithe_revocation_t.
+pub const LITHE_OPTIONS_REVOCATION: lithe_options_kind = 14;
 
 /// What a field holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,6 +190,7 @@ fn layout(kind: lithe_options_kind) -> Option<&'static Layout> {
             redis_sentinel,
             redis_cluster,
             publish_timeout_ms,
+            longest_token_ms,
         }),
         LITHE_OPTIONS_CHANNEL => layout!(lithe_channel_options_t {
             pattern,
@@ -228,6 +232,9 @@ fn layout(kind: lithe_options_kind) -> Option<&'static Layout> {
         }),
         LITHE_OPTIONS_GRANT => {
             layout!(lithe_grant_t { allow, refusal, subject, info, expires_in_ms, tag })
+        }
+        LITHE_OPTIONS_REVOCATION => {
+            layout!(lithe_revocation_t { token_id, subject, channel, issued_before_ms, until_ms })
         }
         _ => return None,
     })
@@ -457,6 +464,9 @@ mod tests {
     fn every_kind_has_a_struct() {
         let mut kinds = (1..).map_while(layout);
         assert!(kinds.all(|layout| layout.fields.iter().all(|field| field.offset < layout.size)));
-        assert!(layout(LITHE_OPTIONS_GRANT).is_some() && layout(LITHE_OPTIONS_GRANT + 1).is_none());
+        assert!(
+            layout(LITHE_OPTIONS_REVOCATION).is_some()
+                && layout(LITHE_OPTIONS_REVOCATION + 1).is_none()
+        );
     }
 }

@@ -171,16 +171,20 @@ impl Revocations {
     ///
     /// It holds on this node only, or there is no room for more.
     pub async fn revoke(&self, revocation: Revocation) -> Result<(), RevokeError> {
-        let now = SystemTime::now();
-        let (revocation, earlier_until) = {
-            let mut ledger = self.shared.ledger();
-            let earlier_until = ledger.until();
-            let revocation = revocation.in_millis(now + ledger.longest());
-            ledger.insert(revocation.clone(), now).map_err(|Full| RevokeError::Full)?;
-            (revocation, earlier_until)
-        };
-        self.shared.change();
-        Ok(self.shared.publish(Notice { revocation, earlier_until }).await?)
+        let notice = self.shared.note(revocation)?;
+        Ok(self.shared.publish(notice).await?)
+    }
+
+    /// [`revoke`](Self::revoke) for threads without an async runtime; blocks as
+    /// [`Hub::publish_blocking`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`revoke`](Self::revoke).
+    pub fn revoke_blocking(&self, revocation: Revocation) -> Result<(), RevokeError> {
+        let notice = self.shared.note(revocation)?;
+        self.shared.hub.publish_blocking(&self.shared.channel, notice.to_json())?;
+        Ok(())
     }
 
     /// Refuses all tokens that were issued before then, on this node.
@@ -206,6 +210,18 @@ impl Shared {
 
     fn change(&self) {
         self.changed.send_modify(|changes| *changes += 1);
+    }
+
+    /// Has it hold on this node, and says what the others are to be told.
+    fn note(&self, revocation: Revocation) -> Result<Notice, RevokeError> {
+        let now = SystemTime::now();
+        let mut ledger = self.ledger();
+        let earlier_until = ledger.until();
+        let revocation = revocation.in_millis(now + ledger.longest());
+        ledger.insert(revocation.clone(), now).map_err(|Full| RevokeError::Full)?;
+        drop(ledger);
+        self.change();
+        Ok(Notice { revocation, earlier_until })
     }
 
     /// Tells all nodes.

@@ -86,6 +86,19 @@ async fn a_revoked_token_is_refused_and_others_are_not() {
 }
 
 #[tokio::test]
+async fn threads_without_a_runtime_revoke_for_all_nodes_too() {
+    let memory = Memory::new();
+    let (here, _guard) = node(&joined(&memory).0).await;
+    let (_there, guard) = node(&joined(&memory).0).await;
+    let mut changes = guard.changes().unwrap();
+    changes.mark_unchanged();
+    let revoke = move || here.revoke_blocking(Revocation::token("1"));
+    std::thread::spawn(revoke).join().unwrap().unwrap();
+    changes.changed().await.unwrap();
+    assert_eq!(present(&guard, "alice/1/1000").await.unwrap_err(), RefusalKind::Revoked);
+}
+
+#[tokio::test]
 async fn a_subject_is_revoked_up_to_a_time() {
     let (revocations, guard) = node(&Hub::new()).await;
     let at = UNIX_EPOCH + Duration::from_secs(5000);
