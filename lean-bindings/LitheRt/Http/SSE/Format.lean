@@ -22,6 +22,10 @@ where
   each (field : String) (values : List String) : List String :=
     values.map (field ++ ·)
 
+/-- What the lines of an event begin with: the names of fields, and a colon for a comment. -/
+def fieldStarts : List String :=
+  [": ", "data: ", "event: ", "id: ", "retry: "]
+
 /-- The event as it goes over the wire: each of its lines, and the blank line that ends it. -/
 def format (event : SSEEvent) : String :=
   (event.lines.foldl (fun out line => (out ++ line).push '\n') "").push '\n'

@@ -77,6 +77,28 @@ comes after the last blank line. It keeps the comments. -/
 def SSEEvent.parse (stream : String) : List SSEEvent.Fields :=
   ((SSE.dropByteOrderMark (SSE.streamLines stream)).foldl SSE.Reader.step {}).events.toList
 
+namespace SSE
+
+/-- The text with each CRLF and CR in it as one LF. -/
+def normalizeLineEnds (text : String) : String :=
+  .ofList (go text.toList)
+where
+  /-- The same for a list of characters. -/
+  go : List Char → List Char
+    | [] => []
+    | '\r' :: '\n' :: cs => '\n' :: go cs
+    | '\r' :: cs => '\n' :: go cs
+    | c :: cs => c :: go cs
+
+end SSE
+
+/-- The fields as a client receives them: with each CRLF and CR in the data and the comment as one
+LF. -/
+def SSEEvent.Fields.normalized (fields : Fields) : Fields :=
+  { fields with
+    data := fields.data.map SSE.normalizeLineEnds
+    comment? := fields.comment?.map SSE.normalizeLineEnds }
+
 /-- What an `EventSource` hands to the page. -/
 structure SSEMessage where
   /-- The type, by which it picks the listener. -/
