@@ -57,6 +57,10 @@ $(TARGET)/cpp/%: examples/cpp/%.cpp include/lithe.h include/lithe.hpp $(C_LIBRAR
 
 .PHONY: test
 test: test-deps check-features check-fuzz ## Run every test; installs what the tests need where it may
+	@$(MAKE) --no-print-directory run-tests
+
+.PHONY: run-tests
+run-tests:
 	$(CARGO) test --workspace --all-features --locked --no-fail-fast
 
 .PHONY: test-deps
@@ -69,10 +73,10 @@ check-features: ## Check that every feature compiles without the others
 
 .PHONY: check-fuzz
 check-fuzz: ## Check that the fuzz targets compile
-	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --target-dir $(TARGET)/fuzz --locked -- -D warnings
+	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --target-dir $(TARGET) --locked -- -D warnings
 
 .PHONY: lint
-lint: ## Check formatting, and clippy without a warning
+lint: check-fuzz ## Check formatting, and clippy without a warning
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features --locked -- -D warnings
 	scripts/each-feature-set.sh clippy -- -D warnings
@@ -97,8 +101,8 @@ autobahn: ## Run the Autobahn conformance suite, all 517 cases (needs root and d
 	scripts/autobahn/run.sh
 
 .PHONY: fuzz
-fuzz: ## Fuzz each target for a minute (needs a nightly toolchain and cargo-fuzz)
-	scripts/fuzz.sh
+fuzz: ## Fuzz each target for a minute, or those of FUZZ='cursor token' (needs a C++ compiler)
+	scripts/fuzz.sh $(FUZZ)
 
 .PHONY: miri
 miri: ## Run what looks after handles and memory in Miri (needs a nightly toolchain with it)
