@@ -1,6 +1,7 @@
 import Lean.Elab.Command
 import Lean.Util.CollectAxioms
 import LitheRt.Http.SSE.Proofs
+import LitheRt.Http.WebSocket.FrameProofs
 
 /-!
 No declaration of the package rests on anything but Lean's own axioms: nothing is left open
