@@ -15,6 +15,9 @@ use crate::ws::{CloseCode, Message, Prepared, Sender, Utf8Bytes};
 
 /// About how many bytes are taken out of the hub at a time.
 const BATCH: usize = 64 * 1024;
+/// What a message or anything else that is taken counts for besides its bytes, so that many small
+/// ones do not keep the worker from other connections.
+const ITEM: usize = 64;
 
 /// When a client is to come back that was too slow.
 const RETRY: Duration = Duration::from_secs(2);
@@ -174,19 +177,21 @@ fn messages(
     let mut bytes = 0;
     let mut next = Some(first);
     while let Some(item) = next {
-        match &item {
-            Item::Publication(publication) => {
-                bytes += publication.data().len();
-                batch.messages.push(message(format, publication));
+        let message = match &item {
+            Item::Publication(publication) => Some(message(format, publication)),
+            Item::Disconnected { .. } => {
+                batch.end = Some(End::Slow);
+                None
             }
-            Item::Disconnected { .. } => batch.end = Some(End::Slow),
-            Item::Gap(_) if !is_json && !ignores_gaps => batch.end = Some(End::Missed),
-            item if is_json => {
-                let frame = control(item).map(|frame| Prepared::new(json(&frame)));
-                batch.messages.extend(frame);
+            Item::Gap(_) if !is_json && !ignores_gaps => {
+                batch.end = Some(End::Missed);
+                None
             }
-            _ => {}
-        }
+            item if is_json => control(item).map(|frame| Prepared::new(json(&frame))),
+            _ => None,
+        };
+        bytes += ITEM + message.as_ref().map_or(0, |message| message.message().len());
+        batch.messages.extend(message);
         let is_full = batch.end.is_some() || bytes >= BATCH;
         next = if is_full { None } else { subscription.try_next() };
     }
@@ -277,5 +282,36 @@ impl Encoding for Binary {
 
     fn bytes(&self) -> usize {
         self.0.message().len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::{ChannelName, ChannelOptions, Hub};
+
+    #[test]
+    fn a_batch_of_messages_is_bounded_however_small_they_are() {
+        const PUBLISHED: usize = 5000;
+        let options = ChannelOptions::default().backlog(PUBLISHED);
+        let hub = Hub::builder().defaults(options).build();
+        let channel: ChannelName = "a".parse().unwrap();
+        for (format, data) in [(Format::Data, ""), (Format::Binary, "x"), (Format::Json, "x")] {
+            let mut subscription = hub.subscriber();
+            subscription.subscribe(channel.clone()).unwrap();
+            let publish = |_| _ = hub.publish_blocking(&channel, data).unwrap();
+            (0..PUBLISHED).for_each(publish);
+            let mut form = Form::Messages { format, ignores_gaps: false };
+            let mut sizes = Vec::new();
+            while let Some(item) = subscription.try_next() {
+                let batch = form.gather(item, &mut subscription);
+                assert!(batch.end.is_none());
+                sizes.push(batch.messages.len());
+            }
+            assert!(sizes.iter().all(|size| *size <= BATCH / ITEM), "{format:?}: {sizes:?}");
+            // In JSON the client is also told that it is subscribed.
+            let told = usize::from(format == Format::Json);
+            assert_eq!(sizes.iter().sum::<usize>(), PUBLISHED + told, "{format:?}");
+        }
     }
 }
