@@ -2786,7 +2786,8 @@ int32_t lithe_hub_stats(lithe_hub_t hub, struct lithe_hub_stats_t *stats);
 /**
  * Ends a hub's handle, and its thread. To be called behind lithe_server_free of the servers that
  * use it: connections that are subscribed to it stay open, but get nothing more. Blocks until the
- * thread has ended. Errors: BAD_HANDLE.
+ * thread has ended. Errors: BAD_HANDLE, WRONG_STATE inside a callback that runs on a thread of the
+ * library.
  */
 int32_t lithe_hub_free(lithe_hub_t hub);
 

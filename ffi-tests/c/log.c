@@ -44,6 +44,45 @@ static void check_end_in_callback(void) {
     CHECK(draining == 0);
 }
 
+struct hub {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    lithe_hub_t handle;
+    int32_t code;
+};
+
+/* Nor can that of a hub. */
+static void end_at_nonsense(void *user_data, lithe_log_level level, const char *target,
+                            const char *message) {
+    struct hub *hub = (struct hub *)user_data;
+    (void)level;
+    (void)target;
+    if (strstr(message, "cannot be read") != NULL) {
+        pthread_mutex_lock(&hub->lock);
+        hub->code = lithe_hub_free(hub->handle);
+        pthread_cond_signal(&hub->changed);
+        pthread_mutex_unlock(&hub->lock);
+    }
+}
+
+static void check_end_of_hub_in_callback(void) {
+    static struct hub hub = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0 };
+    lithe_hub_options_t options = LITHE_HUB_OPTIONS_INIT;
+    options.longest_token_ms = 1000;
+    CHECK_OK(lithe_hub_create(&options, &hub.handle));
+    CHECK_OK(lithe_log_set(LITHE_LOG_WARN, end_at_nonsense, &hub));
+    CHECK_OK(lithe_publish(hub.handle, "lithe.revocations", LITHE_CSTR, "nonsense", LITHE_CSTR,
+                           NULL, NULL));
+    pthread_mutex_lock(&hub.lock);
+    while (hub.code == 0) {
+        pthread_cond_wait(&hub.changed, &hub.lock);
+    }
+    pthread_mutex_unlock(&hub.lock);
+    CHECK(hub.code == LITHE_ERR_WRONG_STATE);
+    CHECK_OK(lithe_log_set(LITHE_LOG_OFF, NULL, NULL));
+    CHECK_OK(lithe_hub_free(hub.handle));
+}
+
 int main(void) {
     static struct lines lines = { PTHREAD_MUTEX_INITIALIZER, 0, 0, "" };
     lithe_string_t address;
@@ -66,5 +105,6 @@ int main(void) {
     CHECK_OK(lithe_server_free(server));
     CHECK(lines.count == 0);
     check_end_in_callback();
+    check_end_of_hub_in_callback();
     return 0;
 }

@@ -63,6 +63,7 @@ programs! {
     slow_reader
     stats
     thread_end
+    thread_end_hub
     threads
     unanswered
     websocket

@@ -66,6 +66,7 @@ programs! {
     start_stop "5",
     stats,
     thread_end,
+    thread_end_hub,
     threads,
     unanswered,
     uploads "4",

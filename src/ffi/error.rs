@@ -130,6 +130,9 @@ fn run<R>(f: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
     if fork::in_child() {
         return Err(Error::new(LITHE_ERR_FORKED, fork::MESSAGE));
     }
+    // What is first used by the last destructors of a thread is never freed, and they may be the
+    // first to fail.
+    let _ = LAST.try_with(|_| ());
     unwinding_ends(f)
 }
 

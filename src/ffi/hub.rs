@@ -2,27 +2,28 @@
 
 use std::ffi::{c_char, c_void};
 use std::mem::offset_of;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::runtime;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::convert::{
     Out, Versioned, bad_argument, content_in, lithe_string_t, text_in, versioned_in, versioned_out,
 };
 use super::error::{
-    Error, LITHE_ERR_IO, LITHE_ERR_NOT_FOUND, LITHE_ERR_TIMEOUT, LITHE_ERR_TOO_LARGE, boundary,
-    counting,
+    Error, LITHE_ERR_BAD_HANDLE, LITHE_ERR_IO, LITHE_ERR_NOT_FOUND, LITHE_ERR_TIMEOUT,
+    LITHE_ERR_TOO_LARGE, boundary, counting,
 };
 use super::handle::{self, Kind, Object, Table};
 use super::hub_options::{builder_in, lithe_hub_options_t};
+use super::server::may_wait_for_threads;
 use super::{fork, signal};
 use crate::access::Revocations;
 use crate::hub::{self, ChannelName, GapReason, Message, PublishError, Published};
-use crate::transport::cork;
+use crate::transport::{block_on, cork};
 
 /// A hub: lithe_hub_create gives it, lithe_hub_free takes it back.
 pub type lithe_hub_t = u64;
@@ -170,7 +171,7 @@ impl Hub {
         let handle = runtime.handle().clone();
         let stop = Arc::new(Notify::new());
         let (hub, stopped) = (native.clone(), stop.clone());
-        let (started, revocations) = mpsc::channel();
+        let (started, revocations) = oneshot::channel();
         let keep_house = async move {
             let _ = started.send(revocations_of(&hub, longest_token, is_alone).await);
             while tokio::time::timeout(SWEEP, stopped.notified()).await.is_err() {
@@ -179,15 +180,26 @@ impl Hub {
         };
         let thread = thread::Builder::new().name("lithe-hub".into());
         let thread = thread.spawn(move || runtime.block_on(keep_house)).map_err(system)?;
-        let revocations =
-            revocations.recv().map_err(|error| Error::with(LITHE_ERR_IO, error))??;
+        let revocations = block_on(revocations, None).and_then(Result::ok).ok_or_else(ended)??;
         let thread = Mutex::new(Some(thread));
         Ok(Hub { native, revocations, runtime: handle, stop, thread })
     }
 
-    /// Of the hub's thread.
-    pub(super) fn runtime(&self) -> &runtime::Handle {
-        &self.runtime
+    /// Does something on the hub's thread, where tasks can be started, and waits for it. A thread of
+    /// the host's that is ending cannot enter the runtime itself.
+    pub(super) fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let current = runtime::Handle::try_current();
+        if current.is_ok_and(|current| current.id() == self.runtime.id()) {
+            return Ok(work());
+        }
+        let (done, result) = oneshot::channel();
+        self.runtime.spawn(async move {
+            let _ = done.send(work());
+        });
+        block_on(result, None).and_then(Result::ok).ok_or_else(ended)
     }
 
     fn stop(&self) {
@@ -198,6 +210,10 @@ impl Hub {
             let _ = thread.join();
         }
     }
+}
+
+fn ended() -> Error {
+    Error::new(LITHE_ERR_BAD_HANDLE, c"the hub was freed meanwhile")
 }
 
 /// What is revoked on a hub of which tokens live for so long.
@@ -396,10 +412,12 @@ pub extern "C" fn lithe_hub_stats(hub: lithe_hub_t, stats: *mut lithe_hub_stats_
 
 /// Ends a hub's handle, and its thread. To be called behind lithe_server_free of the servers that
 /// use it: connections that are subscribed to it stay open, but get nothing more. Blocks until the
-/// thread has ended. Errors: BAD_HANDLE.
+/// thread has ended. Errors: BAD_HANDLE, WRONG_STATE inside a callback that runs on a thread of the
+/// library.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_hub_free(hub: lithe_hub_t) -> i32 {
     boundary(|| {
+        may_wait_for_threads()?;
         handle::remove::<Hub>(hub)?.stop();
         Ok(())
     })

@@ -94,13 +94,19 @@ impl lithe_mount_options_t {
                 builder.authorizer(AskHost { inbox: Arc::downgrade(&server.inbox), timeout })
             }
             LITHE_AUTHORIZE_JWT => {
-                // A file of keys is looked after by a task, on the hub's thread.
-                let _context = hub.runtime().enter();
-                let jwt = self.jwt()?;
-                match &hub.revocations {
-                    Some(revocations) => builder.authorizer(revocations.guard(jwt)),
-                    None => builder.authorizer(jwt),
-                }
+                let (jwt, revocations) = (self.jwt()?, hub.revocations.clone());
+                // A file of keys is looked after by a task.
+                let built = hub.run(move || {
+                    let jwt = jwt.build()?;
+                    Ok(match revocations {
+                        Some(revocations) => builder.authorizer(revocations.guard(jwt)),
+                        None => builder.authorizer(jwt),
+                    })
+                })?;
+                built.map_err(|error| match error {
+                    jwt::Error::KeyFile(error) => Error::with(LITHE_ERR_IO, error),
+                    error => bad_argument(error),
+                })?
             }
             other => return Err(bad_argument(format_args!("authorize: there is no {other}"))),
         };
@@ -136,7 +142,7 @@ impl lithe_mount_options_t {
         })
     }
 
-    fn jwt(&self) -> Result<Jwt, Error> {
+    fn jwt(&self) -> Result<jwt::Builder, Error> {
         let mut builder = Jwt::builder();
         if !self.jwt_key.ptr.is_null() {
             let name = text_z_in(self.jwt_algorithm)?;
@@ -158,10 +164,7 @@ impl lithe_mount_options_t {
         if let Some(audience) = text_z_in(self.jwt_audience)? {
             builder = builder.audience(audience);
         }
-        builder.build().map_err(|error| match error {
-            jwt::Error::KeyFile(error) => Error::with(LITHE_ERR_IO, error),
-            error => bad_argument(error),
-        })
+        Ok(builder)
     }
 }
 

@@ -248,7 +248,7 @@ impl Drop for Finish<'_> {
 }
 
 /// A thread of the library, which is in a callback of the host then, cannot wait for its own end.
-fn may_wait_for_threads() -> Result<(), Error> {
+pub(super) fn may_wait_for_threads() -> Result<(), Error> {
     match Handle::try_current() {
         Ok(_) => Err(Error::new(
             LITHE_ERR_WRONG_STATE,

@@ -1,13 +1,9 @@
-use std::future::Future;
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::backplane::{Backplane, Content, Outgoing, Unavailable};
 use super::stats::add;
 use super::{ChannelName, Hub, Message, Position};
+use crate::transport::block_on;
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +83,7 @@ impl Hub {
             return Ok(self.publish_here(channel, &message));
         };
         let timeout = backplane.publish_timeout();
-        let receipt = wait(backplane.publish(self.outgoing(channel, message)), timeout);
+        let receipt = block_on(backplane.publish(self.outgoing(channel, message)), Some(timeout));
         let receipt = receipt.unwrap_or(Err(Unavailable::timeout()));
         self.published(channel, receipt.map_err(|error| error.into_publish_error(&**backplane)))
     }
@@ -144,29 +140,5 @@ impl Unavailable {
             return PublishError::Timeout(backplane.publish_timeout());
         }
         PublishError::Unavailable(self)
-    }
-}
-
-/// Waits for a future on this thread, with no runtime, for so long.
-fn wait<T>(future: impl Future<Output = T>, timeout: Duration) -> Option<T> {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-
-    let deadline = Instant::now().checked_add(timeout);
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut future = pin!(future);
-    loop {
-        if let Poll::Ready(done) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return Some(done);
-        }
-        match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
-            None => thread::park(),
-            Some(Duration::ZERO) => return None,
-            Some(left) => thread::park_timeout(left),
-        }
     }
 }

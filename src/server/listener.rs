@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use super::connection::Connection;
 use super::driver::Http;
@@ -16,6 +17,7 @@ use super::limits::{Limit, Verdict};
 use super::shared::Shared;
 use super::worker::Worker;
 use super::{Error, driver};
+use crate::transport::block_on;
 
 /// How many connections wait in the kernel until they are accepted.
 const BACKLOG: i32 = 4096;
@@ -54,7 +56,8 @@ fn listen(address: SocketAddr) -> io::Result<StdListener> {
     Ok(socket.into())
 }
 
-/// Starts to accept on the first worker, until the server is told to stop that.
+/// Starts to accept on the first worker, until the server is told to stop that. The worker makes the
+/// listener its own by itself: a host's thread that is ending cannot enter its runtime any more.
 pub(super) fn run(
     listener: StdListener,
     shared: &Arc<Shared>,
@@ -62,11 +65,20 @@ pub(super) fn run(
 ) -> io::Result<()> {
     let handles: Vec<Handle> = workers.iter().map(|worker| worker.handle.clone()).collect();
     let first = handles[0].clone();
-    let _context = first.enter();
     let acceptor =
         Acceptor { shared: shared.clone(), workers: handles, refusals: 0, reported: None };
-    first.spawn(acceptor.run(TcpListener::from_std(listener)?));
-    Ok(())
+    let (sender, begun) = oneshot::channel();
+    first.spawn(async move {
+        match TcpListener::from_std(listener) {
+            Ok(listener) => {
+                let _ = sender.send(Ok(()));
+                acceptor.run(listener).await;
+            }
+            Err(error) => _ = sender.send(Err(error)),
+        }
+    });
+    let begun = block_on(begun, None).and_then(Result::ok);
+    begun.unwrap_or_else(|| Err(io::Error::other("the worker has ended")))
 }
 
 struct Acceptor {

@@ -2,7 +2,7 @@
 //! per-thread buffers, the byte stream below a protocol, and the contract by which a server
 //! watches over the streams that run on its connections.
 
-#[cfg(feature = "server")]
+#[cfg(any(feature = "hub", feature = "server"))]
 mod block_on;
 #[cfg(any(feature = "sse", feature = "ws"))]
 #[cfg_attr(not(feature = "ffi"), allow(dead_code, reason = "for hosts behind the C ABI"))]
@@ -26,7 +26,7 @@ pub(crate) mod scratch;
 mod stream;
 mod supervise;
 
-#[cfg(feature = "server")]
+#[cfg(any(feature = "hub", feature = "server"))]
 pub(crate) use block_on::block_on;
 #[cfg(feature = "server")]
 pub(crate) use http::{HttpStream, Watch};
