@@ -107,6 +107,39 @@ struct event_stream_options : lithe_sse_options_t {
 struct stream_event : lithe_sse_event_t {
     stream_event() noexcept : lithe_sse_event_t LITHE_SSE_EVENT_INIT {}
 };
+struct hub_options : lithe_hub_options_t {
+    hub_options() noexcept : lithe_hub_options_t LITHE_HUB_OPTIONS_INIT {}
+};
+struct channel_options : lithe_channel_options_t {
+    channel_options() noexcept : lithe_channel_options_t LITHE_CHANNEL_OPTIONS_INIT {}
+};
+struct publish_options : lithe_publish_options_t {
+    publish_options() noexcept : lithe_publish_options_t LITHE_PUBLISH_OPTIONS_INIT {}
+};
+struct publish_result : lithe_published_t {
+    publish_result() noexcept : lithe_published_t LITHE_PUBLISHED_INIT {}
+};
+struct hub_stats : lithe_hub_stats_t {
+    hub_stats() noexcept : lithe_hub_stats_t LITHE_HUB_STATS_INIT {}
+};
+struct history_ends : lithe_history_t {
+    history_ends() noexcept : lithe_history_t LITHE_HISTORY_INIT {}
+};
+struct subscribe_options : lithe_subscribe_options_t {
+    subscribe_options() noexcept : lithe_subscribe_options_t LITHE_SUBSCRIBE_OPTIONS_INIT {}
+};
+struct mount_options : lithe_mount_options_t {
+    mount_options() noexcept : lithe_mount_options_t LITHE_MOUNT_OPTIONS_INIT {}
+};
+struct authorization_info : lithe_authorization_info_t {
+    authorization_info() noexcept : lithe_authorization_info_t LITHE_AUTHORIZATION_INFO_INIT {}
+};
+struct grant : lithe_grant_t {
+    grant() noexcept : lithe_grant_t LITHE_GRANT_INIT {}
+};
+struct revocation : lithe_revocation_t {
+    revocation() noexcept : lithe_revocation_t LITHE_REVOCATION_INIT {}
+};
 struct header : lithe_header_t {
     header() noexcept : lithe_header_t{text(), text()} {}
     header(text key, text content) noexcept : lithe_header_t{key, content} {}
@@ -250,6 +283,89 @@ public:
     }
 };
 
+/// A page of a channel's history, as lithe_hub_history gives it, and frees it.
+class publication_page {
+public:
+    explicit publication_page(std::size_t capacity) : publications_(capacity), size_(0) {}
+    publication_page(const publication_page &) = delete;
+    publication_page &operator=(const publication_page &) = delete;
+    ~publication_page() { clear(); }
+
+    const lithe_publication_t *begin() const noexcept { return publications_.data(); }
+    const lithe_publication_t *end() const noexcept { return publications_.data() + size_; }
+    std::size_t size() const noexcept { return size_; }
+    void clear() noexcept {
+        lithe_publication_free(publications_.data(), size_);
+        size_ = 0;
+    }
+
+private:
+    friend class hub;
+    std::vector<lithe_publication_t> publications_;
+    std::size_t size_;
+};
+
+/// Declared before the servers that it is mounted on, it ends behind them.
+class hub : public handle<lithe_hub_free> {
+public:
+    using handle::handle;
+
+    /// Ends the hub that was here, and makes another.
+    std::int32_t create(const lithe_hub_options_t *options = nullptr) noexcept {
+        reset();
+        lithe_hub_t made = 0;
+        const std::int32_t code = lithe_hub_create(options, &made);
+        return own(code, made);
+    }
+    std::int32_t create(const lithe_hub_options_t &options) noexcept { return create(&options); }
+    std::int32_t publish(text channel, text data, const lithe_publish_options_t *options = nullptr,
+                         lithe_published_t *result = nullptr) const noexcept {
+        return lithe_publish(raw(), channel.ptr, channel.len, data.ptr, data.len, options, result);
+    }
+    std::int32_t publish(text channel, text data, const lithe_publish_options_t &options,
+                         lithe_published_t *result = nullptr) const noexcept {
+        return publish(channel, data, &options, result);
+    }
+    /// Frees the publications that were there.
+    std::int32_t history(text channel, publication_page &page, std::uint64_t after = 0,
+                         lithe_history_t *ends = nullptr) const noexcept {
+        page.clear();
+        const std::int32_t count =
+            lithe_hub_history(raw(), channel.ptr, channel.len, after, page.publications_.data(),
+                              page.publications_.size(), ends);
+        page.size_ = count > 0 ? static_cast<std::size_t>(count) : 0;
+        return count;
+    }
+    std::int32_t position(text channel, lithe_position_t &position) const noexcept {
+        return lithe_hub_position(raw(), channel.ptr, channel.len, &position);
+    }
+    std::int32_t revoke(const lithe_revocation_t &revocation) const noexcept {
+        return lithe_hub_revoke(raw(), &revocation);
+    }
+    std::int32_t health() const noexcept { return lithe_hub_health(raw()); }
+    std::int32_t stats(hub_stats &stats) const noexcept { return lithe_hub_stats(raw(), &stats); }
+};
+
+/// What the host is asked about a client of a hub. One that is not answered refuses at its end.
+class authorization : public handle<lithe_authorization_free> {
+public:
+    using handle::handle;
+
+    /// The texts are valid until the question is freed or another one is put here.
+    std::int32_t info(authorization_info &info) const noexcept {
+        return lithe_authorization_info(raw(), &info);
+    }
+    /// No text when there is no such header.
+    lithe::text header(const char *name) const noexcept {
+        lithe::text value;
+        const std::int32_t code = lithe_authorization_header(raw(), name, &value);
+        return code == LITHE_OK ? value : lithe::text();
+    }
+    std::int32_t answer(const lithe_grant_t &grant) const noexcept {
+        return lithe_authorization_answer(raw(), &grant);
+    }
+};
+
 class server : public handle<lithe_server_free> {
 public:
     using handle::handle;
@@ -269,6 +385,22 @@ public:
         next.reset();
         lithe_request_t made = 0;
         const std::int32_t code = lithe_server_accept(raw(), &made, timeout_ms);
+        next.reset(made);
+        return code;
+    }
+    std::int32_t mount(const hub &mounted, const char *path,
+                       const lithe_mount_options_t *options = nullptr) const noexcept {
+        return lithe_server_mount(raw(), mounted.raw(), path, options);
+    }
+    std::int32_t mount(const hub &mounted, const char *path,
+                       const lithe_mount_options_t &options) const noexcept {
+        return mount(mounted, path, &options);
+    }
+    /// Frees the question that was there.
+    std::int32_t authorize(authorization &next, std::int32_t timeout_ms = forever) const noexcept {
+        next.reset();
+        lithe_authorization_t made = 0;
+        const std::int32_t code = lithe_server_authorize(raw(), &made, timeout_ms);
         next.reset(made);
         return code;
     }
@@ -350,6 +482,17 @@ public:
         return lithe_ws_close_info(raw(), &info, timeout_ms);
     }
     std::int64_t queued() const noexcept { return lithe_ws_queued(raw()); }
+    std::int32_t subscribe(const hub &to, text channels,
+                           const lithe_subscribe_options_t *options = nullptr) const noexcept {
+        return lithe_ws_subscribe(raw(), to.raw(), channels.ptr, channels.len, options);
+    }
+    std::int32_t subscribe(const hub &to, text channels,
+                           const lithe_subscribe_options_t &options) const noexcept {
+        return subscribe(to, channels, &options);
+    }
+    std::int32_t unsubscribe(const hub &from, text channel) const noexcept {
+        return lithe_ws_unsubscribe(raw(), from.raw(), channel.ptr, channel.len);
+    }
 };
 
 class event_stream : public handle<lithe_sse_free> {
@@ -379,6 +522,17 @@ public:
     }
     std::int32_t close() const noexcept { return lithe_sse_close(raw()); }
     std::int64_t queued() const noexcept { return lithe_sse_queued(raw()); }
+    std::int32_t subscribe(const hub &to, text channels,
+                           const lithe_subscribe_options_t *options = nullptr) const noexcept {
+        return lithe_sse_subscribe(raw(), to.raw(), channels.ptr, channels.len, options);
+    }
+    std::int32_t subscribe(const hub &to, text channels,
+                           const lithe_subscribe_options_t &options) const noexcept {
+        return subscribe(to, channels, &options);
+    }
+    std::int32_t unsubscribe(const hub &from, text channel) const noexcept {
+        return lithe_sse_unsubscribe(raw(), from.raw(), channel.ptr, channel.len);
+    }
 };
 
 }  // namespace lithe

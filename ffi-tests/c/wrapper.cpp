@@ -186,7 +186,104 @@ static void check_event_batches(const lithe::server &server) {
     close(client);
 }
 
+static void check_hubs(const lithe::server &server) {
+    char response[4096], got[125];
+    size_t len;
+    int ws_client, client = client_connect(server.raw());
+    lithe::hub hub, moved;
+    lithe::hub_options options;
+    options.longest_token_ms = 60000;
+    CHECK_OK(moved.create(options));
+    hub = std::move(moved);
+    CHECK(hub && !moved && hub.health() == 1);
+    CHECK_CODE(LITHE_ERR_BAD_HANDLE, moved.publish("news", "lost"));
+
+    lithe::request request;
+    lithe::event_stream stream;
+    client_get(client, "/", "");
+    CHECK_OK(server.accept(request, LONG_MS));
+    CHECK_OK(stream.open(request));
+    CHECK_OK(stream.subscribe(hub, "news"));
+    lithe::websocket ws = open_in_cpp(server, &ws_client);
+    lithe::subscribe_options as_json;
+    as_json.format = LITHE_FORMAT_JSON;
+    CHECK_OK(ws.subscribe(hub, std::string("news"), as_json));
+    CHECK(client_read_frame(ws_client, got, sizeof got, &len) == 0x81);
+    CHECK(lithe::text(got, len).str().find("\"sub\"") != std::string::npos);
+
+    lithe::publish_result published;
+    lithe::publish_options once;
+    once.idempotency_key = lithe::text("once");
+    for (int again = 0; again < 2; again++) {
+        CHECK_OK(hub.publish("news", "read all about it", once, &published));
+        CHECK(published.position.offset == 1 && published.duplicate == again);
+        CHECK(published.receivers == 2);
+    }
+    client_read_until(client, "data: read all about it\n", response, sizeof response);
+    CHECK(client_read_frame(ws_client, got, sizeof got, &len) == 0x81);
+    CHECK(lithe::text(got, len).str().find("read all about it") != std::string::npos);
+    CHECK_OK(ws.unsubscribe(hub, "news"));
+    CHECK_CODE(LITHE_ERR_NOT_FOUND, ws.unsubscribe(hub, "news"));
+    CHECK_OK(stream.unsubscribe(hub, "news"));
+
+    lithe::history_ends ends;
+    lithe::publication_page page(1);
+    lithe_position_t position;
+    CHECK_OK(hub.publish("news", std::string("two\0words", 9)));
+    CHECK_OK(hub.position("news", position));
+    CHECK(hub.history("news", page, 0, &ends) == 1 && page.size() == 1);
+    CHECK(ends.to.offset == 2 && ends.to.epoch == position.epoch && position.offset == 2);
+    CHECK(lithe::text(page.begin()->data, page.begin()->len) == "read all about it");
+    CHECK(hub.history("news", page, 1) == 1 && page.begin()->len == 9);
+    CHECK(hub.history("news", page, 2) == 0 && page.begin() == page.end());
+    lithe::hub_stats stats;
+    CHECK_OK(hub.stats(stats));
+    CHECK(stats.published == 2 && stats.duplicates == 1);
+    lithe::revocation revocation;
+    CHECK_CODE(LITHE_ERR_BAD_ARGUMENT, hub.revoke(revocation));
+    revocation.subject = lithe::text("mallory");
+    CHECK_OK(hub.revoke(revocation));
+    close(ws_client);
+    close(client);
+}
+
+static void check_questions(const lithe::hub &hub, const lithe::server &server) {
+    char response[4096];
+    lithe::authorization question;
+    lithe::authorization_info info;
+    lithe::grant grant;
+    lithe::mount_options options;
+    options.authorize = LITHE_AUTHORIZE_HOST;
+    CHECK_OK(server.mount(hub, "/hub", options));
+    CHECK_CODE(LITHE_ERR_BAD_ARGUMENT, server.mount(hub, "/hub"));
+    int client = client_connect(server.raw());
+    client_get(client, "/hub/sse?channel=news", "X-Name: value\r\n");
+    CHECK_OK(server.authorize(question, LONG_MS));
+    CHECK_OK(question.info(info));
+    CHECK(info.action == LITHE_ACTION_CONNECT && lithe::text(info.query) == "channel=news");
+    CHECK(question.header("x-name") == "value" && !question.header("x-none"));
+    grant.allow = 1;
+    CHECK_OK(question.answer(grant));
+    // The one about the channel takes its place, and is the last one freed.
+    CHECK_OK(server.authorize(question, LONG_MS));
+    CHECK_OK(question.answer(grant));
+    client_read_until(client, "event: lithe.sub\n", response, sizeof response);
+    CHECK_OK(hub.publish("news", "words"));
+    client_read_until(client, "data: words\n", response, sizeof response);
+    close(client);
+    // Without an answer, the client is to try again.
+    client = client_connect(server.raw());
+    client_get(client, "/hub/sse?channel=news", "");
+    CHECK_OK(server.authorize(question, LONG_MS));
+    { lithe::authorization owner = std::move(question); }
+    client_read_until(client, "retry: ", response, sizeof response);
+    CHECK_CODE(LITHE_ERR_TIMEOUT, server.authorize(question, 0));
+    CHECK(!question);
+    close(client);
+}
+
 int main() {
+    lithe::hub hub;
     lithe::server server, moved;
     lithe::server_config config;
     lithe::drain_report report;
@@ -202,6 +299,9 @@ int main() {
     check_websockets(server);
     check_event_streams(server);
     check_event_batches(server);
+    check_hubs(server);
+    CHECK_OK(hub.create());
+    check_questions(hub, server);
     CHECK_OK(server.drain(LONG_MS, &report));
     lithe::request none;
     CHECK_CODE(LITHE_ERR_SHUTTING_DOWN, server.accept(none));

@@ -22,6 +22,17 @@ static void serve(const lithe::server &server, lithe::event_batch &events) {
             stream.send(request.header("name").str());
         request.respond(200, "text", { lithe::header("name", "value") });
     }
+    lithe::hub hub;
+    lithe::publication_page page(10);
+    lithe::authorization question;
+    if (hub.create(lithe::hub_options()) == LITHE_OK && server.mount(hub, "/hub") == LITHE_OK)
+        hub.publish("news", buffer ? "there" : "not there", lithe::publish_options());
+    if (ws.subscribe(hub, "news") == LITHE_OK && stream.subscribe(hub, std::string("news")) == LITHE_OK)
+        hub.history("news", page);
+    for (const lithe_publication_t &publication : page)
+        request.respond(200, lithe::text(publication.data, publication.len));
+    while (server.authorize(question) == LITHE_OK)
+        question.answer(lithe::grant());
     for (lithe_event_t &event : events)
         message = lithe::message(event.message);
 }

@@ -11,9 +11,17 @@ use lithe_ffi_tests::{Program, scratch_dir};
 use crate::client::{Get, address, test};
 use crate::{Run, build, start};
 
-/// Each browser gets all that is published, and one that comes back what it has missed.
 pub fn hub(run: Run) {
-    let mut program = start("hub", run);
+    hub_of("hub", run);
+}
+
+pub fn hub_cpp(run: Run) {
+    hub_of("hub_cpp", run);
+}
+
+/// Each browser gets all that is published, and one that comes back what it has missed.
+fn hub_of(name: &str, run: Run) {
+    let mut program = start(name, run);
     let address = address(&program.line());
     test(async {
         let page = Get::send(&address, "/", "").await.until("</script>").await;

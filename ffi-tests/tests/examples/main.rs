@@ -23,7 +23,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::chats::chat;
 use crate::client::{Get, address, connect, test};
 use crate::events::{broadcast, echo_events, epoll_loop};
-use crate::hubs::hub;
+use crate::hubs::{hub, hub_cpp};
 
 fn build(name: &str) -> PathBuf {
     let source = match name.strip_suffix("_cpp") {
@@ -219,6 +219,7 @@ examples! {
     echo_events
     epoll_loop
     hub
+    hub_cpp
     sse_clock
     upload
 }
