@@ -1,0 +1,15 @@
+import LitheRt.Http.BodyStream
+import LitheRt.Http.Error
+import LitheRt.Http.Header
+import LitheRt.Http.Method
+import LitheRt.Http.Request
+import LitheRt.Http.Response
+import LitheRt.Http.Router
+import LitheRt.Http.SSE.Format
+import LitheRt.Http.SSE.Parse
+import LitheRt.Http.Status
+import LitheRt.Http.Url
+import LitheRt.Http.WebSocket
+import LitheRt.Runtime.CancelToken
+import LitheRt.Runtime.Config
+import LitheRt.Runtime.Server
