@@ -5,8 +5,7 @@ import LitheRt.Http.Method
 import LitheRt.Http.Request
 import LitheRt.Http.Response
 import LitheRt.Http.Router
-import LitheRt.Http.SSE.Format
-import LitheRt.Http.SSE.Parse
+import LitheRt.Http.SSE
 import LitheRt.Http.Status
 import LitheRt.Http.Url
 import LitheRt.Http.WebSocket

@@ -49,4 +49,5 @@ target liblithe_a pkg : FilePath := do
 
 @[default_target]
 lean_lib LitheRt where
+  globs := #[.andSubmodules `LitheRt]
   moreLinkObjs := #[lithe_lean.o, liblithe_a]

@@ -1,5 +1,4 @@
-import Lean.Data.Json.FromToJson
-import Lean.Data.Json.Parser
+import LitheRt.Http.JsonText
 
 /-!
 # Errors that a handler throws
@@ -56,10 +55,12 @@ def internal (message : String := "internal server error") : HttpError :=
 def unavailable (message : String := "service unavailable") : HttpError :=
   { status := 503, code := "unavailable", message }
 
-/-- What the client is told: an object with the status, the code and the message. -/
-def toJson (error : HttpError) : Lean.Json :=
-  let message := if error.expose then error.message else error.code.map fun c => if c == '_' then ' ' else c
-  .mkObj [("status", error.status.toNat), ("code", error.code), ("message", message)]
+/-- What the client is told, in JSON: an object with the status, the code and the message. -/
+def toJsonText (error : HttpError) : String :=
+  let message := if error.expose then error.message
+    else error.code.map fun c => if c == '_' then ' ' else c
+  s!"\{\"status\":{error.status},\"code\":{JsonText.quote error.code},\
+    \"message\":{JsonText.quote message}}"
 
 instance : ToString HttpError where
   toString error := s!"{error.status} {error.code}: {error.message}"

@@ -59,12 +59,6 @@ def bodyText (request : Request) : Except HttpError String :=
   | some text => .ok text
   | none => .error (.badRequest "the body is not UTF-8")
 
-/-- The body as JSON. Errors: 400 when it is none. -/
-def bodyJson (request : Request) : Except HttpError Lean.Json := do
-  match Lean.Json.parse (← request.bodyText) with
-  | .ok json => return json
-  | .error words => throw (.badRequest s!"the body is no JSON: {words}")
-
 end Request
 
 /-- What a handler gets. -/

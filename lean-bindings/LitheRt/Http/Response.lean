@@ -37,9 +37,9 @@ def text (body : String) (status : Status := .ok) : Response :=
 def html (body : String) (status : Status := .ok) : Response :=
   bytes body.toUTF8 "text/html; charset=utf-8" status
 
-/-- JSON. -/
-def json (body : Lean.Json) (status : Status := .ok) : Response :=
-  bytes body.compress.toUTF8 "application/json" status
+/-- JSON, as text. `LitheRt.Json` has responses of Lean's `Json`. -/
+def jsonText (body : String) (status : Status := .ok) : Response :=
+  bytes body.toUTF8 "application/json" status
 
 /-- No body. -/
 def empty (status : Status := .noContent) : Response :=
@@ -61,7 +61,7 @@ def sse (body : BodyStream) : Response :=
 
 /-- What a client is told when its handler throws. -/
 def ofError (error : HttpError) : Response :=
-  json error.toJson ⟨if 400 ≤ error.status && error.status ≤ 599 then error.status else 500⟩
+  jsonText error.toJsonText ⟨if 400 ≤ error.status && error.status ≤ 599 then error.status else 500⟩
 
 /-- The response with another status. -/
 def withStatus (response : Response) (status : Status) : Response :=

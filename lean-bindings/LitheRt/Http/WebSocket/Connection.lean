@@ -104,10 +104,6 @@ def sendText (ws : WSConnection) (text : String) : ExceptT HttpError IO Unit :=
 def sendBinary (ws : WSConnection) (data : ByteArray) : ExceptT HttpError IO Unit :=
   ws.send (.binary data)
 
-/-- Sends JSON, as text. Otherwise it is `send`. -/
-def sendJson (ws : WSConnection) (json : Lean.Json) : ExceptT HttpError IO Unit :=
-  ws.sendText json.compress
-
 /-- Sends a message if there is room for it in the send queue, and says whether there was. Never
 blocks. Errors: `closed`. -/
 def trySend (ws : WSConnection) (message : WSMessage) : ExceptT HttpError IO Bool :=

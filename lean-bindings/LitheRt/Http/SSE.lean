@@ -1,0 +1,2 @@
+import LitheRt.Http.SSE.Format
+import LitheRt.Http.SSE.Parse
