@@ -1,5 +1,6 @@
 import Lean.Elab.Command
 import Lean.Util.CollectAxioms
+import LitheRt
 import LitheRt.Http.SSE.Proofs
 import LitheRt.Http.WebSocket.FrameProofs
 

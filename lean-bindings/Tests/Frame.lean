@@ -16,7 +16,8 @@ def encoded (frame : Except WSProtocolError WSFrame) : Option (List UInt8) :=
   frame.toOption.map (·.encode.data.toList)
 
 /-- What decoding bytes gives: the opcode, `fin`, the payload and the length of the frame. -/
-def decoded (bytes : List UInt8) : Except WSProtocolError (Option (WSOpcode × Bool × String × Nat)) :=
+def decoded (bytes : List UInt8) :
+    Except WSProtocolError (Option (WSOpcode × Bool × String × Nat)) :=
   (WSFrame.decode bytes.toByteArray).map (·.map fun (frame, size) =>
     (frame.header.opcode, frame.header.fin, String.fromUTF8! frame.payload, size))
 

@@ -1,8 +1,9 @@
 import LitheRt.Http.WebSocket.FrameProofs
 
 /-!
-What the theorems about frames rest on: Lean's own axioms. A proof left open (`sorryAx`), an axiom of
-ours, or one that trusts the compiler (`native_decide`) would show here and fail the compilation.
+What the theorems about frames rest on: Lean's own axioms. A proof left open (`sorryAx`), an axiom
+of ours, or one that trusts the compiler (`native_decide`) would show here and fail the
+compilation.
 -/
 
 open LitheRt

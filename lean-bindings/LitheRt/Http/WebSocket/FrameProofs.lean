@@ -11,8 +11,8 @@ About the very functions that run, `encode` and `decode` of `WSFrameHeader` and 
   writes of it: `decode_eq_some_iff`
 * less than all of it is neither a header or frame nor an error: `decode_incomplete`
 * the length is in its shortest form: `size_encode`
-* applying a mask does what RFC 6455 §5.3 says, the same again takes it off, and it can be applied piece by
-  piece: `WSMask.getElem_apply`, `WSMask.apply_apply`, `WSMask.apply_append`, in
+* applying a mask does what RFC 6455 §5.3 says, the same again takes it off, and it can be applied
+  piece by piece: `WSMask.getElem_apply`, `WSMask.apply_apply`, `WSMask.apply_append`, in
   `LitheRt.Http.WebSocket.FrameProofs.Mask`
 
 `Tests/FrameAxioms.lean` lists the axioms that they rest on, which are Lean's own.

@@ -195,7 +195,8 @@ def Splitter.joined (splitter : Splitter) : String :=
 theorem Splitter.joined_step (splitter : Splitter) (c : Char) :
     (splitter.step c).joined = splitter.joined ++ .ofList (emit splitter.afterCR c) := by
   obtain ⟨ended, current, afterCR⟩ := splitter
-  have pushed : joinLast (ended.push current).toList "" = joinLast ended.toList current ++ "\n" := by
+  have pushed :
+      joinLast (ended.push current).toList "" = joinLast ended.toList current ++ "\n" := by
     rw [Array.toList_push, joinLast, foldl_addLine_append]
     simp
   simp only [Splitter.step, emit, Splitter.joined]
