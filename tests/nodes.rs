@@ -1,10 +1,13 @@
 //! Nodes in processes of their own, which are killed or stopped, and their Redis, and their clients,
 //! in the middle of 1,000 messages a second: each client has each message once and in order, or a
-//! gap that covers exactly what is missing.
+//! gap that covers exactly what is missing. And a client that stalls, which takes the time that all
+//! others together do.
 #![cfg(all(feature = "endpoint", feature = "server", feature = "redis", target_os = "linux"))]
 
 #[path = "nodes/client.rs"]
 mod client;
+#[path = "support/event_source.rs"]
+mod event_source;
 #[path = "support/event_stream_parser.rs"]
 mod event_stream_parser;
 #[path = "nodes/node.rs"]
@@ -17,11 +20,16 @@ mod record;
 mod redis;
 #[path = "backplane/redis_server.rs"]
 mod redis_server;
+#[path = "nodes/stall.rs"]
+mod stall;
 mod support;
+
+use std::time::Duration;
 
 use client::{Client, Transport};
 use node::{Nodes, Settings};
 use publisher::Publishers;
+use stall::Stall;
 use support::eventually;
 
 /// How many messages are published in each test.
@@ -62,6 +70,15 @@ fn count(publishers: Publishers, clients: Vec<Client>) -> Vec<usize> {
         gaps.extend(counts.into_values());
     }
     gaps
+}
+
+/// It comes first by its name, so that the others run beside it.
+#[test]
+fn a_client_that_reads_nothing_for_a_minute_costs_a_thousand_others_nothing() {
+    let seconds = std::env::var("LITHE_STALL_SECONDS").map(|seconds| seconds.parse().unwrap());
+    let (mut stall, stalled) = Stall::start();
+    stall.last(Duration::from_secs(seconds.unwrap_or(60)));
+    stall.end(stalled);
 }
 
 #[test]
