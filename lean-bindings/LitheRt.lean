@@ -9,6 +9,8 @@ import LitheRt.Http.SSE
 import LitheRt.Http.Status
 import LitheRt.Http.Url
 import LitheRt.Http.WebSocket
+import LitheRt.Hub
 import LitheRt.Runtime.CancelToken
 import LitheRt.Runtime.Config
 import LitheRt.Runtime.Server
+import LitheRt.Runtime.WSRegistry

@@ -1,4 +1,5 @@
 import LitheRt.Http.WebSocket.Events
+import LitheRt.Hub.Access
 
 /-!
 # Which handler a request is for
@@ -90,6 +91,8 @@ structure Mount where
   hub : UInt64
   /-- What clients may do, and the like, by the names of the library. -/
   fields : IO FFI.Fields
+  /-- Whether the program is asked what clients may do. -/
+  asks : Bool
 
 end Router
 
@@ -101,6 +104,8 @@ structure Router where
   mounts : Array Router.Mount := #[]
   /-- Answers what no route fits. -/
   fallback : Handler := fun _ => throw .notFound
+  /-- Says what the clients of hubs may do that are mounted so (`Access.program`). -/
+  authorizer? : Option Authorizer := none
 
 namespace Router
 
@@ -157,6 +162,10 @@ def nest (router : Router) (pattern : String) (child : Router) : Router :=
 def withFallback (router : Router) (handler : Handler) : Router :=
   { router with fallback := handler }
 
+/-- Has the program say what the clients of hubs may do that are mounted so (`Access.program`). -/
+def authorize (router : Router) (authorizer : Authorizer) : Router :=
+  { router with authorizer? := some authorizer }
+
 /-- Puts something around all handlers that the router has at this time, its fallback included. -/
 def wrap (router : Router) (middleware : Handler → Handler) : Router :=
   { router with
@@ -202,9 +211,11 @@ def choose (router : Router) (method : Method) (path : String) (isWebSocket : Bo
     let options := if methods.contains .OPTIONS then [] else [.OPTIONS]
     .otherMethods (methods ++ head ++ options)
 
-/-- What is wrong with the patterns, if anything is. -/
+/-- What is wrong with the router, if anything is. -/
 def error? (router : Router) : Option String :=
-  router.routes.findSome? fun route => Pattern.error? route.pattern
+  if router.mounts.any (·.asks) && router.authorizer?.isNone then
+    some "a hub is mounted with Access.program, but Router.authorize was not called"
+  else router.routes.findSome? fun route => Pattern.error? route.pattern
 
 end Router
 

@@ -99,20 +99,37 @@ private def refuse (shared : Shared) (request : UInt64) (req : Request) : IO Uni
     else Answer.respond request (← newToken shared) (response.withHeader "retry-after" "1")
   finally FFI.requestFree request
 
-/-- Answers a request on a thread of its own, which frees it. -/
-private def spawn (shared : Shared) (request : UInt64) (req : Request)
-    (params : List (String × String)) (handler : Handler) : IO Unit := do
+/-- Runs the program's code on a thread of its own, unless there are too many, and says whether. -/
+private def spawn (shared : Shared) (action : IO Unit) : IO Bool := do
   let admitted ← shared.threads.atomically do
     let threads ← get
     if threads.handlers < shared.config.maxHandlers then
       set { threads with handlers := threads.handlers + 1 }
       return true
     else return false
-  unless admitted do return ← refuse shared request req
-  discard <| IO.asTask (prio := .dedicated) do
-    shared.onThread do
-      try answer shared request req params handler finally FFI.requestFree request
-    shared.update fun t => { t with handlers := t.handlers - 1 }
+  if admitted then
+    discard <| IO.asTask (prio := .dedicated) do
+      shared.onThread action
+      shared.update fun t => { t with handlers := t.handlers - 1 }
+  return admitted
+
+/-- Answers a request on a thread of its own, and frees it. -/
+private def handle (shared : Shared) (request : UInt64) (req : Request)
+    (params : List (String × String)) (handler : Handler) : IO Unit := do
+  let action : IO Unit := do
+    try answer shared request req params handler finally FFI.requestFree request
+  unless ← spawn shared action do refuse shared request req
+
+/-- Answers a question of who may do what, on a thread of its own, and frees it. When there are too many the
+client is refused, and may try again. -/
+private def authorize (shared : Shared) (question : UInt64) : IO Unit := do
+  let unavailable : IO Unit := do
+    try Authorization.answer question (.refuse .unavailable) finally FFI.authorizationFree question
+  let some authorizer := shared.router.authorizer? | unavailable
+  let action : IO Unit := do
+    try Authorization.answer question (← authorizer (← Authorization.read question))
+    finally FFI.authorizationFree question
+  unless ← spawn shared action do unavailable
 
 /-- Answers at once, and frees the request. -/
 private def answerNow (shared : Shared) (request : UInt64) (response : Response) : IO Unit := do
@@ -139,14 +156,14 @@ private def dispatch (shared : Shared) (sinks : Array (Option WSSink)) (request 
   | .route number params =>
     match sinks[number]?.join, shared.router.routes[number]? with
     | some sink, _ => connect shared sink request req params
-    | none, some { endpoint := .handler handler, .. } => spawn shared request req params handler
+    | none, some { endpoint := .handler handler, .. } => handle shared request req params handler
     | none, _ => FFI.requestFree request
   | .otherMethods allowed =>
     let allow := ", ".intercalate (allowed.map toString)
     let response := if req.method == .OPTIONS then Response.empty else .ofError .methodNotAllowed
     answerNow shared request (response.withHeader "allow" allow)
   | .onlyWebSocket => answerNow shared request (.ofError .upgradeRequired)
-  | .nothing => spawn shared request req [] shared.router.fallback
+  | .nothing => handle shared request req [] shared.router.fallback
 
 /-- Takes one event of the batch. -/
 private def take (shared : Shared) (sinks : Array (Option WSSink)) (batch : FFI.Batch)
@@ -172,7 +189,7 @@ private def take (shared : Shared) (sinks : Array (Option WSSink)) (batch : FFI.
     | 4 => FFI.sseFree handle
     | 6 => FFI.responseFree handle
     | _ => return
-  | 8 => FFI.authorizationFree handle
+  | 8 => authorize shared handle
   | _ => return
 
 /-- How many events are taken at a time at most. -/

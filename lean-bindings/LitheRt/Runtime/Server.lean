@@ -1,4 +1,5 @@
 import LitheRt.Runtime.EventLoop
+import LitheRt.Runtime.Stats
 
 namespace LitheRt
 
@@ -45,6 +46,16 @@ def start (config : ServerConfig := {}) (router : Router) : IO Server := plainly
   catch error =>
     FFI.serverFree handle
     throw error
+
+/-- All that the server has counted, as Prometheus reads it. Never blocks. Errors: when it was shut
+down. -/
+def metrics (server : Server) : IO String :=
+  plainly (FFI.serverMetrics server.shared.server)
+
+/-- What the server has counted since it was started, and what there is at present. Never blocks. Errors: when
+it was shut down. -/
+def stats (server : Server) : IO ServerStats :=
+  plainly do return .ofCounters (← FFI.serverStats server.shared.server)
 
 /-- Waits until the server was shut down. Blocks. -/
 def wait (server : Server) : IO Unit :=
