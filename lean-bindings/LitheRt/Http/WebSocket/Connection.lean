@@ -146,10 +146,12 @@ def close (ws : WSConnection) (code : UInt16 := 1000) (reason : String := "") :
       FFI.wsClose ws.id code.toUInt32 reason
     catch error => unless isLibraryError error 4 do throw error
 
-/-- How the connection ended; none while it has not. Never blocks. -/
-def closed? (ws : WSConnection) : ExceptT HttpError IO (Option WSClose) :=
+/-- How the connection ended; none while it has not, which it has when the peer has answered a close, or
+is given up. Waits for that for `timeoutMs` milliseconds at most. Errors: `closed` when the connection's
+handler has returned. -/
+def closed? (ws : WSConnection) (timeoutMs : Nat := 0) : ExceptT HttpError IO (Option WSClose) :=
   HttpError.lift do
-    let info? ← FFI.wsCloseInfo ws.id 0
+    let info? ← FFI.wsCloseInfo ws.id (min timeoutMs 0x7FFFFFFF).toUInt32
     return info?.map fun (code, clean, reason) => { code := code.toUInt16, clean, reason }
 
 /-- The subprotocol that was agreed on; empty when there is none. Never blocks. Errors: `closed` when
