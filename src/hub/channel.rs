@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use super::budget::Budget;
 use super::idempotency::Seen;
-use super::log::{Log, ReplayLimit};
+use super::log::{Ahead, Log, ReplayLimit, Standing};
 use super::patterns::Patterns;
 use super::presence::{Client, Presence, PresenceKind};
+use super::sequence::Sequence;
 use super::subscriber::{Idle, Slot, Subscriber, Ticket, Woken};
 use super::{
     AfterGap, ChannelName, ChannelOptions, Epoch, GapReason, History, Message, Offset, Position,
@@ -65,6 +66,8 @@ pub(super) enum Start {
     /// away.
     Beginning,
     After(Position),
+    /// With all after that [number](Sequence).
+    Heard(u64),
     /// Where it was before, but nobody knows where that is.
     Unknown,
 }
@@ -131,6 +134,8 @@ pub(super) enum Read {
 pub(super) struct Quantum {
     pub(super) publications: usize,
     pub(super) bytes: usize,
+    /// Only what comes before that [number](Sequence), or else one publication.
+    pub(super) until: u64,
 }
 
 impl Channel {
@@ -138,12 +143,13 @@ impl Channel {
         name: ChannelName,
         options: Arc<ChannelOptions>,
         budget: Arc<Budget>,
+        sequence: Arc<Sequence>,
         used: u64,
         mirrors: bool,
     ) -> Self {
         budget.charge(OVERHEAD + name.as_str().len());
         let state = State {
-            log: Log::new(Epoch::random()),
+            log: Log::new(Epoch::random(), sequence),
             idle: Idle::default(),
             subscribers: 0,
             pinned: 0,
@@ -314,9 +320,11 @@ impl Channel {
             Start::Live | Start::Unknown => None,
             Start::Beginning => Some(Position { offset: 0, ..log.top() }),
             Start::After(since) => Some(since),
+            Start::Heard(number) => log.after_number(number),
         };
         let outcome = match start {
             Start::Unknown => Some(Err(GapReason::Epoch)),
+            Start::Heard(_) if since.is_none() => Some(Err(GapReason::Expired)),
             _ => since.map(|since| log.recovers(since, &self.options, limit, now)),
         };
         if let Some(mirror) = &state.mirror {
@@ -412,6 +420,7 @@ impl Channel {
             (false, _) => Offset::MAX,
         };
         let mut bytes = 0;
+        let until = state.log.after_number(quantum.until - 1).unwrap_or(floor).offset;
         let mut left = state.log.read(reader.at.offset).peekable();
         while let Some(publication) =
             left.next_if(|publication| publication.position().offset <= end)
@@ -419,7 +428,8 @@ impl Channel {
             reader.at = publication.position();
             out.push_back(publication.clone());
             bytes += publication.size();
-            if out.len() >= quantum.publications || bytes >= quantum.bytes {
+            let is_enough = out.len() >= quantum.publications || bytes >= quantum.bytes;
+            if is_enough || reader.at.offset >= until {
                 break;
             }
         }
@@ -480,6 +490,35 @@ impl Channel {
 
     pub(super) fn top(&self) -> Position {
         self.lock().log.top()
+    }
+
+    /// How one stands who has got everything up to that position.
+    pub(super) fn standing(&self, at: Position) -> Standing {
+        let state = self.lock();
+        match state.log.standing(at) {
+            Standing::Before(_) if state.lost => Standing::Elsewhere,
+            standing => standing,
+        }
+    }
+
+    /// Whether one who stands there has got something beyond a number.
+    pub(super) fn is_ahead(&self, at: Position, number: u64) -> Option<Ahead> {
+        self.lock().log.is_ahead(at, number)
+    }
+
+    /// The number of what one gets first who begins like that: who waits longest comes first.
+    pub(super) fn first_number(&self, start: Start) -> u64 {
+        let state = self.lock();
+        let at = match start {
+            Start::After(position) => Some(position),
+            Start::Heard(number) => state.log.after_number(number),
+            Start::Beginning => Some(Position { offset: 0, ..state.log.top() }),
+            Start::Live | Start::Unknown => None,
+        };
+        match at.map(|at| state.log.standing(at)) {
+            Some(Standing::Before(number)) => number,
+            Some(Standing::AtTop | Standing::Elsewhere) | None => u64::MAX,
+        }
     }
 
     /// How many subscribers it has.

@@ -10,6 +10,7 @@ use super::channels::Channels;
 use super::log::ReplayLimit;
 use super::patterns::{Losses, Patterns};
 use super::presence::Client;
+use super::sequence::Sequence;
 use super::stats::{Counters, add};
 use super::{
     ChannelName, ChannelOptions, Clock, Interest, Pattern, Stats, SubscribeError, Subscription,
@@ -28,6 +29,7 @@ pub(super) struct Shared {
     channels: Channels,
     pub(super) patterns: Patterns,
     pub(super) losses: Losses,
+    pub(super) sequence: Arc<Sequence>,
     /// The most specific first.
     namespaces: Vec<(Pattern, Arc<ChannelOptions>)>,
     defaults: Arc<ChannelOptions>,
@@ -36,6 +38,8 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     pub(super) replay_limit: ReplayLimit,
     pub(super) max_channels: usize,
+    pub(super) cursor_names: usize,
+    pub(super) cursor_room: usize,
     pub(super) backplane: Option<Arc<dyn Backplane>>,
     /// Channels whose log could not be read from the backplane.
     unread: Mutex<HashSet<ChannelName>>,
@@ -50,6 +54,8 @@ pub struct Builder {
     history_budget: usize,
     replay_limit: ReplayLimit,
     max_channels: usize,
+    cursor_names: usize,
+    cursor_room: usize,
     clock: Arc<dyn Clock>,
     backplane: Option<Arc<dyn Backplane>>,
 }
@@ -89,6 +95,14 @@ impl Builder {
         self
     }
 
+    /// How many channels that patterns have found cursors name all the same, and how many bytes they
+    /// have for names.
+    #[cfg(test)]
+    pub(super) fn cursors(mut self, names: usize, room: usize) -> Self {
+        (self.cursor_names, self.cursor_room) = (names, room);
+        self
+    }
+
     /// The clock to go by, in tests.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -113,6 +127,7 @@ impl Builder {
             channels: Channels::new(),
             patterns: Patterns::default(),
             losses: Losses::new(),
+            sequence: Arc::default(),
             namespaces,
             defaults: Arc::new(self.defaults),
             budget: Arc::new(Budget::new(self.history_budget)),
@@ -120,6 +135,8 @@ impl Builder {
             counters: Counters::default(),
             replay_limit: self.replay_limit,
             max_channels: self.max_channels,
+            cursor_names: self.cursor_names,
+            cursor_room: self.cursor_room,
             backplane: self.backplane,
             unread: Mutex::default(),
         };
@@ -160,6 +177,8 @@ impl Hub {
             history_budget: 64 * 1024 * 1024,
             replay_limit: ReplayLimit { publications: 1000, bytes: 1024 * 1024 },
             max_channels: 10_000,
+            cursor_names: 16,
+            cursor_room: super::cursor::MAX_CURSOR,
             clock: Arc::new(SystemClock),
             backplane: None,
         }
@@ -243,7 +262,8 @@ impl Shared {
             let (channel, created) = self.channels.get_or_create(name, |tick| {
                 let options = self.options(name).clone();
                 let mirrors = self.backplane.is_some();
-                Channel::new(name.clone(), options, self.budget.clone(), tick, mirrors)
+                let (budget, sequence) = (self.budget.clone(), self.sequence.clone());
+                Channel::new(name.clone(), options, budget, sequence, tick, mirrors)
             });
             if let (true, Some(backplane)) = (created, &self.backplane) {
                 backplane.attach(name);

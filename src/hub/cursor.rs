@@ -16,6 +16,8 @@ const VECTOR: char = 'v';
 const MAX_VECTOR: usize = (MAX_CURSOR - 1) / 4 * 3;
 
 const FINGERPRINT_BYTES: usize = 4;
+/// How many bytes the longest [number](push_number) has.
+const MAX_NUMBER: usize = 10;
 const HAS_PATTERNS: u8 = 1;
 const INCOMPLETE: u8 = 2;
 
@@ -24,8 +26,9 @@ const INCOMPLETE: u8 = 2;
 ///
 /// For one channel it is the [`Position`] in it. For several it is a vector of positions in the
 /// order of the subscription, which is bound to exactly these channels and patterns in this order.
-/// Where patterns are among them it also names the channels that were found by them, as far as they
-/// fit into [`MAX_CURSOR`] characters.
+/// Where patterns are among them it also says up to which of all publications of the hub their
+/// channels were delivered, and names the channels of which that is not so: however many channels
+/// match, it fits into [`MAX_CURSOR`] characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(pub(super) Content);
 
@@ -51,7 +54,10 @@ pub(super) struct Found {
     /// How many channels the hub had lost by then: which of those that are missing since were
     /// missed.
     pub(super) losses: Position,
-    /// Some had no room.
+    /// In all other channels than those named, all that has a number up to this one in the
+    /// [sequence](super::sequence::Sequence) was delivered.
+    pub(super) heard: u64,
+    /// Of some it is not known, and they had no room.
     pub(super) incomplete: bool,
     pub(super) channels: Vec<(ChannelName, Position)>,
 }
@@ -100,6 +106,20 @@ impl FromStr for Cursor {
     }
 }
 
+impl Found {
+    /// How many bytes there are for the names of channels, beside the positions in others.
+    pub(super) fn room(positions: &[Position]) -> usize {
+        let positions = positions.iter().copied().map(position_len).sum::<usize>();
+        let longest = 1 + FINGERPRINT_BYTES + EPOCH_BYTES + 3 * MAX_NUMBER;
+        MAX_VECTOR.saturating_sub(longest + positions)
+    }
+
+    /// How many bytes the name of a channel takes, with the position in it.
+    pub(super) fn channel_len(name: &ChannelName, position: Position) -> usize {
+        1 + name.as_str().len() + position_len(position)
+    }
+}
+
 impl Vector {
     fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(16 + 10 * self.positions.len());
@@ -112,6 +132,7 @@ impl Vector {
         let Some(found) = &self.patterns else { return out };
         out[0] = HAS_PATTERNS;
         push_position(&mut out, found.losses);
+        push_number(&mut out, found.heard);
         let mut incomplete = found.incomplete;
         for (name, position) in &found.channels {
             let end = out.len();
@@ -142,13 +163,14 @@ impl Vector {
             _ if flags & HAS_PATTERNS == 0 || flags > HAS_PATTERNS | INCOMPLETE => return None,
             _ => {
                 let losses = take_position(&mut rest)?;
+                let heard = take_number(&mut rest)?;
                 let mut channels = Vec::new();
                 while !rest.is_empty() {
                     let length = take(&mut rest, 1)?[0];
                     let name = str::from_utf8(take(&mut rest, length.into())?).ok()?;
                     channels.push((ChannelName::new(name).ok()?, take_position(&mut rest)?));
                 }
-                Some(Found { losses, incomplete: flags & INCOMPLETE != 0, channels })
+                Some(Found { losses, heard, incomplete: flags & INCOMPLETE != 0, channels })
             }
         };
         rest.is_empty().then_some(Vector { fingerprint, positions, patterns })
@@ -158,6 +180,11 @@ impl Vector {
 fn push_position(out: &mut Vec<u8>, position: Position) {
     out.extend_from_slice(&position.epoch.get().to_be_bytes()[8 - EPOCH_BYTES..]);
     push_number(out, position.offset);
+}
+
+fn position_len(position: Position) -> usize {
+    let bits = u64::BITS - (position.offset | 1).leading_zeros();
+    EPOCH_BYTES + bits.div_ceil(7) as usize
 }
 
 fn take_position(rest: &mut &[u8]) -> Option<Position> {

@@ -2,6 +2,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::sequence::Sequence;
 use super::{ChannelOptions, Epoch, GapReason, Offset, Position, Publication};
 
 /// The publications of a channel that can still be read, in the order of their offsets.
@@ -11,6 +12,9 @@ pub(super) struct Log {
     top: Offset,
     /// Up to here something is gone that nothing newer has superseded.
     floor: Offset,
+    /// Who has heard all up to that number has missed nothing of what is gone.
+    floor_number: u64,
+    sequence: Arc<Sequence>,
     entries: VecDeque<Entry>,
     /// Where channels are conflated: the offset of the newest publication of each key.
     newest: HashMap<Box<str>, Offset>,
@@ -19,12 +23,34 @@ pub(super) struct Log {
 struct Entry {
     publication: Arc<Publication>,
     at: Instant,
+    /// Among all publications of the hub.
+    number: u64,
 }
 
 impl Entry {
     fn offset(&self) -> Offset {
         self.publication.position().offset
     }
+}
+
+/// How a subscriber stands in a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It has all of it.
+    AtTop,
+    /// It has all up to before that [number](Sequence).
+    Before(u64),
+    /// It was in another log, or in a part that was lost.
+    Elsewhere,
+}
+
+/// By what a subscriber is ahead of another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Ahead {
+    /// Also by publications that are gone.
+    OfTheFloor,
+    /// By some that can be replayed.
+    OfSome,
 }
 
 /// How much of a log may be replayed to one who comes back.
@@ -35,8 +61,16 @@ pub(super) struct ReplayLimit {
 }
 
 impl Log {
-    pub(super) fn new(epoch: Epoch) -> Self {
-        Log { epoch, top: 0, floor: 0, entries: VecDeque::new(), newest: HashMap::new() }
+    pub(super) fn new(epoch: Epoch, sequence: Arc<Sequence>) -> Self {
+        Log {
+            epoch,
+            top: 0,
+            floor: 0,
+            floor_number: 0,
+            sequence,
+            entries: VecDeque::new(),
+            newest: HashMap::new(),
+        }
     }
 
     /// The place after the last publication.
@@ -70,7 +104,8 @@ impl Log {
         if conflate {
             self.supersede(publication.key().unwrap_or_default());
         }
-        self.entries.push_back(Entry { publication, at });
+        let number = self.sequence.next();
+        self.entries.push_back(Entry { publication, at, number });
     }
 
     /// Forgets all, and begins another log.
@@ -84,6 +119,7 @@ impl Log {
         while self.drop_oldest() {}
         self.top = offset;
         self.floor = offset;
+        self.floor_number = self.sequence.next();
     }
 
     /// The publication with that offset, if it is there.
@@ -127,6 +163,7 @@ impl Log {
     pub(super) fn drop_oldest(&mut self) -> bool {
         let Some(entry) = self.entries.pop_front() else { return false };
         self.floor = entry.offset();
+        self.floor_number = entry.number;
         let key = entry.publication.key().unwrap_or_default();
         if self.newest.get(key) == Some(&self.floor) {
             self.newest.remove(key);
@@ -186,6 +223,44 @@ impl Log {
             return Err(GapReason::Limit);
         }
         Ok(())
+    }
+
+    /// Where one stands who has heard all up to a [number](Sequence). `None`: more than that is
+    /// gone.
+    pub(super) fn after_number(&self, number: u64) -> Option<Position> {
+        if self.floor_number > number {
+            return None;
+        }
+        let heard = self.entries.partition_point(|entry| entry.number <= number);
+        Some(match self.entries.get(heard) {
+            Some(next) => self.position(next.offset() - 1),
+            None => self.top(),
+        })
+    }
+
+    /// How one stands who has got everything up to that position.
+    pub(super) fn standing(&self, at: Position) -> Standing {
+        if at == self.top() {
+            return Standing::AtTop;
+        }
+        if at.epoch != self.epoch || at.offset > self.top {
+            return Standing::Elsewhere;
+        }
+        let next = match at.offset < self.floor {
+            true => self.floor_number,
+            false => self.entries.get(self.after(at.offset)).map_or(0, |entry| entry.number),
+        };
+        Standing::Before(next)
+    }
+
+    /// Whether one who has got everything up to that position, in this log, is ahead of one who has
+    /// heard all up to a number, and whether the other would miss something by that.
+    pub(super) fn is_ahead(&self, at: Position, number: u64) -> Option<Ahead> {
+        match self.after_number(number) {
+            None => Some(Ahead::OfTheFloor),
+            Some(other) if other.offset < at.offset => Some(Ahead::OfSome),
+            Some(_) => None,
+        }
     }
 
     /// Where the history begins.

@@ -77,6 +77,7 @@ mod position;
 mod presence;
 mod publication;
 mod publish;
+mod sequence;
 mod stats;
 mod subscriber;
 mod subscription;

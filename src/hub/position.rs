@@ -26,7 +26,7 @@ impl Epoch {
 
     /// Draws one.
     pub(super) fn random() -> Self {
-        Epoch(NonZeroU64::new(fastrand::u64(1..=MAX_EPOCH)).unwrap_or(NonZeroU64::MIN))
+        Epoch(NonZeroU64::new(fastrand::u64(1..MAX_EPOCH)).unwrap_or(NonZeroU64::MIN))
     }
 
     /// The epoch as a number.
@@ -63,6 +63,14 @@ pub struct Position {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a position is an epoch in hexadecimal digits, a hyphen and an offset in decimal digits")]
 pub struct PositionError;
+
+impl Position {
+    /// In no log: no epoch is drawn like that. Whoever presents it is told of a gap.
+    pub(super) const NOWHERE: Position = match NonZeroU64::new(MAX_EPOCH) {
+        Some(epoch) => Position { epoch: Epoch(epoch), offset: 0 },
+        None => unreachable!(),
+    };
+}
 
 impl From<ParseIntError> for PositionError {
     fn from(_: ParseIntError) -> Self {

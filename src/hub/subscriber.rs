@@ -64,6 +64,11 @@ impl Subscriber {
         std::mem::take(&mut inbox.joined)
     }
 
+    /// The new channels that are yet to be taken.
+    pub(super) fn joined(&self) -> Vec<Arc<Channel>> {
+        self.lock().joined.clone()
+    }
+
     /// Leaves a waker, unless something came meanwhile.
     pub(super) fn park(&self, cx: &mut Context<'_>) -> bool {
         let mut inbox = self.lock();

@@ -98,6 +98,8 @@ pub struct Subscription {
     paused: BinaryHeap<Reverse<Pause>>,
     /// What the hub had lost when all channels that came into being were known.
     losses: Position,
+    /// What it had lost when the subscriber was here before. What was lost since is told of by gaps.
+    told_losses: Position,
     ended: bool,
 }
 
@@ -166,6 +168,7 @@ impl Subscription {
             turns: VecDeque::new(),
             paused: BinaryHeap::new(),
             losses,
+            told_losses: losses,
             ended: false,
         }
     }
@@ -249,7 +252,8 @@ impl Subscription {
     }
 
     /// Tells of a gap, with which one of the channels goes on.
-    fn push_gap(&mut self, gap: Gap, slot: Option<Slot>) {
+    fn push_gap(&mut self, mut gap: Gap, slot: Option<Slot>) {
+        gap.from = gap.from.filter(|from| *from != Position::NOWHERE);
         let settles = slot.zip(gap.to);
         self.items.push_back(Queued { item: Item::Gap(gap), settles });
     }

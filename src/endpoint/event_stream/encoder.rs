@@ -20,6 +20,8 @@ pub(crate) struct Encoder {
     single: bool,
     /// How long the cursor was the last time.
     id_len: usize,
+    /// The client was told of a gap, and not where it stands after it.
+    untold_gap: bool,
 }
 
 impl Encoder {
@@ -77,6 +79,7 @@ impl<'a> Batch<'a> {
 
     pub(crate) fn control(&mut self, frame: &Frame<'_>, subscription: &Subscription) {
         self.begin();
+        self.encoder.untold_gap |= matches!(frame, Frame::Gap { .. });
         frame.push_event(&mut self.out);
         self.end(subscription);
     }
@@ -108,7 +111,11 @@ impl<'a> Batch<'a> {
     }
 
     fn end(&mut self, subscription: &Subscription) {
-        if self.encoder.strict || self.encoder.id_len <= SMALL_ID {
+        let is_small = self.encoder.id_len <= SMALL_ID && !subscription.finds_many();
+        // Who comes back from before a gap is told of it again, and forgets again what it has got
+        // since: nothing may follow it without an id.
+        let ends_gaps = self.encoder.untold_gap && !subscription.has_more_to_tell();
+        if self.encoder.strict || is_small || ends_gaps {
             self.identify(subscription);
         } else {
             self.open = true;
@@ -120,6 +127,7 @@ impl<'a> Batch<'a> {
         if let Some(cursor) = subscription.cursor() {
             let id = cursor.to_string();
             self.encoder.id_len = id.len();
+            self.encoder.untold_gap = false;
             self.out.extend_from_slice(b"id: ");
             self.out.extend_from_slice(id.as_bytes());
             self.out.push(b'\n');

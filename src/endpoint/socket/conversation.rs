@@ -141,6 +141,12 @@ impl Conversation {
         }
     }
 
+    fn say_vector(&self) {
+        if self.cursor == CursorMode::Vector {
+            self.say_cursor();
+        }
+    }
+
     /// Sees to one message of the client.
     fn take(&mut self, message: &Message) {
         match self.read(message) {
@@ -298,6 +304,7 @@ impl Conversation {
         let room = self.max_in_flight().saturating_sub(self.sender.queued_bytes());
         let mut said = 0;
         let mut is_news = false;
+        let mut untold_gap = false;
         let more = loop {
             if self.session.is_in_review() || self.parting.is_some() {
                 break Poll::Pending;
@@ -309,13 +316,20 @@ impl Conversation {
                 Poll::Ready(Some(item)) => {
                     said += self.pass_on(&item);
                     is_news |= is_news_of_channels(&item);
+                    untold_gap |= matches!(item, Item::Gap(_));
+                    // Who comes back from before a gap is told of it again, and forgets again what it
+                    // has got since: nothing may follow it before the cursor.
+                    if untold_gap && !self.subscription.has_more_to_tell() {
+                        (is_news, untold_gap) = (false, false);
+                        self.say_vector();
+                    }
                 }
                 Poll::Pending if is_due(&mut self.pause, &self.subscription, cx) => {}
                 Poll::Ready(None) | Poll::Pending => break Poll::Pending,
             }
         };
-        if is_news && self.cursor == CursorMode::Vector {
-            self.say_cursor();
+        if is_news {
+            self.say_vector();
         }
         more
     }

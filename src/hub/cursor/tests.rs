@@ -12,11 +12,9 @@ fn found() -> impl Strategy<Value = Found> {
     let name = "[a-z]{1,9}(\\.[a-z0-9]{1,9}){0,3}";
     let name = name.prop_map(|name| ChannelName::new(name).unwrap());
     let channels = prop::collection::vec((name, position()), 0..20);
-    (position(), any::<bool>(), channels).prop_map(|(losses, incomplete, channels)| Found {
-        losses,
-        incomplete,
-        channels,
-    })
+    (position(), any::<u64>(), any::<bool>(), channels).prop_map(
+        |(losses, heard, incomplete, channels)| Found { losses, heard, incomplete, channels },
+    )
 }
 
 fn cursor() -> impl Strategy<Value = Cursor> {
@@ -80,7 +78,7 @@ fn channels_that_have_no_room_are_left_out_and_that_is_said() {
     let position = Position { epoch: Epoch::random(), offset: 1 };
     let channels: Vec<_> =
         (0..1000).map(|n| (ChannelName::new(format!("logs.{n}")).unwrap(), position)).collect();
-    let found = Found { losses: position, incomplete: false, channels: channels.clone() };
+    let found = Found { losses: position, heard: 9, incomplete: false, channels: channels.clone() };
     let vector = Vector { fingerprint: 7, positions: vec![position], patterns: Some(found) };
     let text = Cursor(Content::Many(vector)).to_string();
     assert!(text.len() <= MAX_CURSOR);
@@ -88,6 +86,31 @@ fn channels_that_have_no_room_are_left_out_and_that_is_said() {
     let found = vector.patterns.unwrap();
     assert!(found.incomplete);
     assert!(!found.channels.is_empty() && channels.starts_with(&found.channels));
+}
+
+#[test]
+fn so_many_channels_are_named_as_there_is_room_for() {
+    let position = |offset| Position { epoch: Epoch::random(), offset };
+    for named in [0, 1, 256] {
+        let positions: Vec<_> = (0..named).map(|n| position(1 << (n % 64))).collect();
+        let room = Found::room(&positions);
+        let mut left = room;
+        let mut channels = Vec::new();
+        for n in 0..64 {
+            let channel = (ChannelName::new(format!("{n:090}")).unwrap(), position(u64::MAX >> n));
+            let Some(less) = left.checked_sub(Found::channel_len(&channel.0, channel.1)) else {
+                break;
+            };
+            left = less;
+            channels.push(channel);
+        }
+        assert!(left < 110, "{left} of {room}");
+        let found =
+            Found { losses: position(u64::MAX), heard: u64::MAX, incomplete: false, channels };
+        let vector = Vector { fingerprint: 7, positions, patterns: Some(found) };
+        let cursor = Cursor(Content::Many(vector));
+        assert_eq!(cursor.to_string().parse(), Ok(cursor));
+    }
 }
 
 #[test]

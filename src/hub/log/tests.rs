@@ -13,7 +13,7 @@ struct Fixture {
 
 impl Fixture {
     fn new(options: ChannelOptions) -> Self {
-        let log = Log::new(Epoch::random());
+        let log = Log::new(Epoch::random(), Arc::default());
         Fixture { log, options, now: Instant::now(), budget: Arc::new(Budget::new(0)) }
     }
 

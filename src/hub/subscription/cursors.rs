@@ -1,9 +1,12 @@
+use std::sync::Arc;
+
 use super::Subscription;
-use super::subscribe::nowhere;
+use crate::hub::channel::Channel;
 #[cfg(feature = "endpoint")]
 use crate::hub::channel::Start;
 use crate::hub::cursor::{Content, Found, Vector, fingerprint};
-use crate::hub::{Cursor, Gap, Interest, Item, Position};
+use crate::hub::log::Standing;
+use crate::hub::{ChannelName, Cursor, Gap, GapReason, Interest, Item, Position};
 
 impl Subscription {
     /// Where the subscription stands: after all items that it has yielded. `None` when there is
@@ -20,8 +23,9 @@ impl Subscription {
         if self.interests.is_empty() {
             return None;
         }
-        let positions = self.interests().filter_map(|interest| self.position(interest)).collect();
-        let patterns = (self.patterns > 0).then(|| self.found());
+        let positions: Vec<_> =
+            self.interests().filter_map(|interest| self.position(interest)).collect();
+        let patterns = (self.patterns > 0).then(|| self.found(&positions));
         let fingerprint = fingerprint(self.interests());
         Some(Cursor(Content::Many(Vector { fingerprint, positions, patterns })))
     }
@@ -34,6 +38,12 @@ impl Subscription {
         pending.any(|pending| !matches!(pending.start, Start::After(_)))
     }
 
+    /// Whether more was found out that is yet to be told, before anything else is read.
+    #[cfg(feature = "endpoint")]
+    pub(crate) fn has_more_to_tell(&self) -> bool {
+        !self.items.is_empty()
+    }
+
     /// In a channel that was asked for by name.
     fn position(&self, interest: &Interest) -> Option<Position> {
         let Interest::Channel(name) = interest else { return None };
@@ -43,28 +53,131 @@ impl Subscription {
             if gap.to.is_none() && gap.interest.covers(name))
         };
         if self.items.iter().any(|queued| is_untold(&queued.item)) {
-            return Some(nowhere());
+            return Some(Position::NOWHERE);
         }
         Some(self.members[self.member_of(name)? as usize].delivered)
     }
 
-    fn found(&self) -> Found {
-        let members = self.by_name.iter().map(|index| &self.members[*index as usize]);
-        let mut channels: Vec<_> = members
-            .filter(|member| !member.pinned)
-            .map(|member| (member.channel.name().clone(), member.delivered))
-            .collect();
-        let mut losses = self.losses;
-        // Who breaks off before it has heard of a gap has to hear of it later.
+    /// Where it stands in the channels that were found by patterns.
+    fn found(&self, positions: &[Position]) -> Found {
+        let shared = &self.hub.shared;
+        // Before the channels are looked at: there is no more in them up to that number.
+        let heard = shared.sequence.last();
+        let mut found =
+            Found { losses: self.losses, heard, incomplete: false, channels: Vec::new() };
+        let mut untold = self.add_untold(&mut found);
+        if found.losses == Position::NOWHERE {
+            return found;
+        }
+        let len = |(name, at): &(ChannelName, Position)| Found::channel_len(name, *at);
+        let mut room = Found::room(positions).min(shared.cursor_room);
+        if untold.iter().map(len).sum::<usize>() > room {
+            // The losses tell of those that were lost meanwhile.
+            found.losses = self.told_losses;
+            untold.retain(|(_, at)| *at != Position::NOWHERE);
+        }
+        room = room.saturating_sub(untold.iter().map(len).sum());
+        let mut places = self.places();
+        let mut named: Vec<_> = if self.finds_many() {
+            let behind = places.iter().filter(|place| place.standing != Standing::AtTop);
+            behind.map(Place::name).collect()
+        } else {
+            places.iter().map(Place::name).collect()
+        };
+        if self.finds_many() && named.iter().map(len).sum::<usize>() > room {
+            found.heard = heard_by_all(&places, heard);
+            // First of which nothing else tells, then where most would be missed.
+            let ahead = |place: &Place| place.channel.is_ahead(place.at, found.heard);
+            places.retain(|place| place.standing == Standing::Elsewhere || ahead(place).is_some());
+            places.sort_by_key(|place| (place.standing != Standing::Elsewhere, ahead(place)));
+            let mut left = room;
+            let fits = |place: &&Place| {
+                let (name, at) = place.name();
+                left = left.saturating_sub(Found::channel_len(&name, at));
+                left > 0 || place.standing == Standing::Elsewhere
+            };
+            named = places.iter().take_while(fits).map(Place::name).collect();
+        }
+        // What is yet to be told of a channel counts more than where another one by its name is.
+        found.channels = named;
+        found.channels.append(&mut untold);
+        found
+    }
+
+    /// Who breaks off before it has heard of a gap has to hear of it later. Those in channels.
+    fn add_untold(&self, found: &mut Found) -> Vec<(ChannelName, Position)> {
+        let mut untold = Vec::new();
         for queued in &self.items {
-            let Item::Gap(Gap { interest, from, to: None, .. }) = &queued.item else { continue };
-            match interest {
-                Interest::Channel(name) => {
-                    channels.push((name.clone(), from.unwrap_or_else(nowhere)));
+            let Item::Gap(Gap { interest, reason, from, to: None }) = &queued.item else {
+                continue;
+            };
+            match (interest, reason) {
+                (Interest::Channel(name), _) => {
+                    untold.push((name.clone(), from.unwrap_or(Position::NOWHERE)));
                 }
-                Interest::Pattern(_) => losses = nowhere(),
+                (Interest::Pattern(_), GapReason::Limit) => found.incomplete = true,
+                (Interest::Pattern(_), GapReason::Expired) => found.losses = self.told_losses,
+                (Interest::Pattern(_), _) => {
+                    found.losses = Position::NOWHERE;
+                    break;
+                }
             }
         }
-        Found { losses, incomplete: false, channels }
+        untold
+    }
+
+    /// Where it stands in each channel that was found, or is about to be.
+    fn places(&self) -> Vec<Place> {
+        let members = self.by_name.iter().map(|index| &self.members[*index as usize]);
+        let members = members.filter(|member| !member.pinned);
+        let mut places: Vec<_> =
+            members.map(|member| Place::new(member.channel.clone(), member.delivered)).collect();
+        for channel in self.subscriber.joined() {
+            let is_known = |index: u32| {
+                let member = &self.members[index as usize];
+                member.pinned || member.channel.standing(member.delivered) != Standing::AtTop
+            };
+            let is_wanted = self.interests().any(|interest| interest.covers(channel.name()));
+            if is_wanted && !self.member_of(channel.name()).is_some_and(is_known) {
+                places.retain(|place| place.channel.name() != channel.name());
+                let at = channel.reader_from_the_beginning().at;
+                places.push(Place::new(channel, at));
+            }
+        }
+        places
+    }
+
+    /// Whether its patterns have found so many channels that it takes its time to say where it
+    /// stands.
+    pub(crate) fn finds_many(&self) -> bool {
+        let named = self.interests.len() - self.patterns;
+        self.patterns > 0 && self.members.len() > self.hub.shared.cursor_names + named
+    }
+}
+
+/// Up to which number all was delivered, in all channels.
+fn heard_by_all(places: &[Place], last: u64) -> u64 {
+    let next = places.iter().filter_map(|place| match place.standing {
+        Standing::Before(next) => Some(next),
+        Standing::AtTop | Standing::Elsewhere => None,
+    });
+    next.min().map_or(last, |next| last.min(next - 1))
+}
+
+/// Where a subscription stands in a channel.
+struct Place {
+    channel: Arc<Channel>,
+    at: Position,
+    standing: Standing,
+}
+
+impl Place {
+    fn new(channel: Arc<Channel>, at: Position) -> Self {
+        let standing = channel.standing(at);
+        Place { channel, at, standing }
+    }
+
+    fn name(&self) -> (ChannelName, Position) {
+        (self.channel.name().clone(), self.at)
     }
 }

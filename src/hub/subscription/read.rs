@@ -3,6 +3,7 @@ use std::collections::VecDeque;
 
 use super::{Pause, Queued, Subscription};
 use crate::hub::channel::{Quantum, Read};
+use crate::hub::log::Standing;
 use crate::hub::stats::add;
 use crate::hub::subscriber::Slot;
 use crate::hub::{Gap, GapReason, Interest, Item, Overflow, Position, PresenceChange};
@@ -93,6 +94,7 @@ impl Subscription {
     /// Reads on in one channel.
     fn advance(&mut self, slot: Slot) {
         let now = self.hub.shared.now();
+        let quantum = self.quantum();
         let Some(member) = self.members.get_mut(slot.index as usize) else { return };
         if member.serial != slot.serial {
             return;
@@ -111,7 +113,6 @@ impl Subscription {
         }
         let catches_up = member.due.is_none() && member.reader.batch_end.is_some();
         let begins = member.reader.batch_end.is_none();
-        let quantum = Quantum { publications: QUANTUM, bytes: QUANTUM_BYTES };
         let subscriber = (&self.subscriber, slot);
         let read =
             member.channel.read(&mut member.reader, quantum, subscriber, &mut self.staged, now);
@@ -137,6 +138,22 @@ impl Subscription {
             }
             Read::Passed(on, reason) => self.passed(slot, on, reason),
             Read::Lost => self.lose_member(slot.index),
+        }
+    }
+
+    /// How much to read in one channel, before it is the turn of the next.
+    ///
+    /// With many channels about in the order in which all was published: the closer it is to that,
+    /// the fewer channels a cursor has to name, or else to fall back behind.
+    fn quantum(&self) -> Quantum {
+        let quantum = Quantum { publications: QUANTUM, bytes: QUANTUM_BYTES, until: u64::MAX };
+        if !self.finds_many() {
+            return quantum;
+        }
+        let next = self.turns.front().and_then(|slot| self.members.get(slot.index as usize));
+        match next.map(|member| member.channel.standing(member.reader.at)) {
+            Some(Standing::Before(until)) => Quantum { until, ..quantum },
+            _ => quantum,
         }
     }
 

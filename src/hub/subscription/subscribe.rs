@@ -6,7 +6,7 @@ use crate::hub::channel::{Attached, Begun, Channel, Lost, Reader, Start};
 use crate::hub::cursor::{Content, Found, fingerprint};
 use crate::hub::subscriber::Slot;
 use crate::hub::{
-    ChannelName, Cursor, Epoch, Gap, GapReason, Interest, Item, Pattern, Position, Subscribed,
+    ChannelName, Cursor, Gap, GapReason, Interest, Item, Pattern, Position, Subscribed,
     UnsubscribeReason,
 };
 
@@ -203,7 +203,7 @@ impl Subscription {
         let at = match pending.start {
             Start::After(position) => position,
             // Who breaks off before it was told where it begins has missed something.
-            Start::Live | Start::Beginning | Start::Unknown => nowhere(),
+            _ => Position::NOWHERE,
         };
         let slot = self.insert_member(channel, Reader::at(at), true);
         self.members[slot.index as usize].pending = Some(Box::new(pending));
@@ -292,7 +292,7 @@ impl Subscription {
         let Some((reason, from)) = attached.gap else { return };
         let member = &mut self.members[slot.index as usize];
         // Who breaks off before it has heard of the gap has to hear of it later.
-        member.delivered = from.unwrap_or_else(nowhere);
+        member.delivered = from.unwrap_or(Position::NOWHERE);
         let interest = Interest::Channel(member.channel.name().clone());
         let to = Some(attached.reader.at);
         self.push_gap(Gap { interest, reason, from, to }, Some(slot));
@@ -334,7 +334,7 @@ impl Subscription {
                         let member = &mut self.members[index as usize];
                         // Until the gap is told.
                         if !member.pinned {
-                            member.delivered = nowhere();
+                            member.delivered = Position::NOWHERE;
                         }
                     }
                 }
@@ -355,6 +355,7 @@ impl Subscription {
         lost: Option<&[ChannelName]>,
     ) -> bool {
         let gaps = self.items.len();
+        self.told_losses = found.losses;
         let known: HashMap<_, _> = found.channels.iter().map(|(name, at)| (name, *at)).collect();
         let there: HashSet<_> = channels.iter().map(|channel| channel.name()).collect();
         for (name, position) in &found.channels {
@@ -363,17 +364,25 @@ impl Subscription {
             }
         }
         for name in lost.unwrap_or_default() {
-            if !known.contains_key(name) && !self.is_elsewhere(name, pattern) {
+            // Of one that was found at its beginning an earlier one may have been lost.
+            let is_known = known.get(name).is_some_and(|at| at.offset > 0);
+            if !is_known && !self.is_elsewhere(name, pattern) {
                 self.push_missing(name, GapReason::Expired, None);
             }
         }
-        for channel in channels {
-            let start = match known.get(channel.name()) {
-                Some(position) => Start::After(*position),
-                // Among those that were left out there may be this one.
-                None if found.incomplete => Start::Live,
-                None => Start::Beginning,
-            };
+        let start = |channel: &Arc<Channel>| match known.get(channel.name()) {
+            Some(position) => Start::After(*position),
+            // Among those that had no room there may be this one.
+            None if found.incomplete => Start::Live,
+            None => Start::Heard(found.heard),
+        };
+        let starts = channels.iter().map(|channel| (channel, start(channel)));
+        let mut starts: Vec<_> =
+            starts.map(|(channel, start)| (channel.first_number(start), channel, start)).collect();
+        // Whoever breaks off before all is replayed has got on by that: everything up to some
+        // publication is behind it.
+        starts.sort_by_key(|(number, ..)| *number);
+        for (_, channel, start) in starts {
             self.add_found(channel, pattern, start);
         }
         if found.incomplete {
@@ -407,7 +416,7 @@ impl Subscription {
             (Err(Lost), Start::After(from)) => {
                 self.push_missing(channel.name(), GapReason::Expired, Some(from));
             }
-            (Err(Lost), Start::Beginning) => {
+            (Err(Lost), Start::Beginning | Start::Heard(_)) => {
                 self.push_missing(channel.name(), GapReason::Expired, None);
             }
             (Err(Lost), Start::Live | Start::Unknown) => {}
@@ -518,9 +527,4 @@ fn match_cursor(wanted: &[Interest], cursor: Cursor) -> (Vec<Position>, Option<F
         }
         _ => Default::default(),
     }
-}
-
-/// A position in no log: who presents it is told of a gap.
-pub(super) fn nowhere() -> Position {
-    Position { epoch: Epoch::random(), offset: 0 }
 }

@@ -4,6 +4,7 @@ mod latest;
 mod model;
 mod nodes;
 mod threads;
+mod wide;
 
 use std::pin::pin;
 use std::sync::Arc;
