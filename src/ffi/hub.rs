@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 use std::mem::offset_of;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,7 +23,7 @@ use super::server::may_wait_for_threads;
 use super::{fork, signal};
 use crate::access::Revocations;
 use crate::hub::{self, ChannelName, GapReason, Message, PublishError, Published};
-use crate::transport::{block_on, cork};
+use crate::transport::{block_on, cork, runtime_thread};
 
 /// A hub: lithe_hub_create gives it, lithe_hub_free takes it back.
 pub type lithe_hub_t = u64;
@@ -166,9 +166,6 @@ impl Hub {
         // What others have revoked may be long in coming.
         let is_alone = options.is_none_or(|options| options.redis_url.is_null());
         let native = builder_in(options)?.build();
-        let runtime =
-            runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
-        let handle = runtime.handle().clone();
         let stop = Arc::new(Notify::new());
         let (hub, stopped) = (native.clone(), stop.clone());
         let (started, revocations) = oneshot::channel();
@@ -178,8 +175,8 @@ impl Hub {
                 hub.sweep();
             }
         };
-        let thread = thread::Builder::new().name("lithe-hub".into());
-        let thread = thread.spawn(move || runtime.block_on(keep_house)).map_err(system)?;
+        let run = move |runtime: runtime::Runtime| runtime.block_on(keep_house);
+        let (handle, thread) = runtime_thread::start("lithe-hub".into(), run).map_err(system)?;
         let revocations = block_on(revocations, None).and_then(Result::ok).ok_or_else(ended)??;
         let thread = Mutex::new(Some(thread));
         Ok(Hub { native, revocations, runtime: handle, stop, thread })

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle, Id, Runtime};
+use tokio::runtime::{Handle, Id, Runtime};
 use tokio::sync::Notify;
 
 use super::Error;
+use crate::transport::runtime_thread;
 
 /// How long a worker that stops waits for blocking calls that its handlers have started.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -78,13 +79,11 @@ pub(super) fn stop(workers: &[Worker]) {
 
 impl Worker {
     fn start(index: usize) -> std::io::Result<Worker> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
         let stop = Arc::new(Stop::default());
         let asked = stop.clone();
-        let thread = std::thread::Builder::new()
-            .name(format!("lithe-{index}"))
-            .spawn(move || run(runtime, &asked))?;
+        let started =
+            runtime_thread::start(format!("lithe-{index}"), move |runtime| run(runtime, &asked));
+        let (handle, thread) = started?;
         Ok(Worker { handle, stop, thread: Mutex::new(Some(thread)) })
     }
 }

@@ -20,6 +20,8 @@ mod outbox;
 pub(crate) mod queue;
 #[cfg(any(feature = "server", feature = "endpoint"))]
 pub(crate) mod retry;
+#[cfg(any(feature = "redis", feature = "server"))]
+pub(crate) mod runtime_thread;
 #[cfg(any(feature = "ws", feature = "server"))]
 pub(crate) mod scratch;
 #[cfg(any(feature = "ws", feature = "server"))]

@@ -8,16 +8,16 @@ mod wire;
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, SystemTime};
 
-use tokio::runtime::{self, Handle};
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
 use self::connection::{Connection, Servers};
 use self::session::Command;
 use super::{Backplane, Health, Outgoing, Page, Receipt, Sink, Unavailable, Work};
 use crate::hub::{ChannelName, Epoch, Offset};
+use crate::transport::runtime_thread;
 
 /// A backplane over Redis 7 or Valkey: for a hub on each of several machines.
 ///
@@ -219,17 +219,12 @@ impl RedisBuilder {
     ///
     /// The settings cannot be used, or no thread can be started.
     pub fn start_thread(self) -> Result<Redis, RedisError> {
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(RedisError::Thread)?;
         let stop = Arc::new(Notify::new());
-        let redis = self.start_on(runtime.handle().clone(), Some(stop.clone()))?;
-        thread::Builder::new()
-            .name("lithe-redis".into())
-            .spawn(move || runtime.block_on(stop.notified()))
-            .map_err(RedisError::Thread)?;
-        Ok(redis)
+        let stopped = stop.clone();
+        let run = move |runtime: Runtime| runtime.block_on(stopped.notified());
+        let (handle, _) =
+            runtime_thread::start("lithe-redis".into(), run).map_err(RedisError::Thread)?;
+        self.start_on(handle, Some(stop.clone())).inspect_err(|_| stop.notify_one())
     }
 
     fn start_on(self, handle: Handle, stop: Option<Arc<Notify>>) -> Result<Redis, RedisError> {
