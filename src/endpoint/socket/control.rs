@@ -155,7 +155,10 @@ impl FromStr for ControlFrame {
             let seen = Seen::of(text);
             match seen.kind.as_str() {
                 Some(kind) if !KINDS.contains(&kind) => unknown(seen.id(), kind),
-                _ => bad(seen.id(), error),
+                _ if error.is_data() => {
+                    bad(seen.id(), "a field is missing, or of another type than it has to be")
+                }
+                _ => bad(seen.id(), "this is no JSON"),
             }
         })?;
         let id = fields.id;
@@ -207,6 +210,8 @@ impl Fields {
         let wanted = self.wanted()?;
         let since = match (self.since, self.cursor) {
             (None, None) => Since::Now,
+            // Who has none yet shall not be told of a gap.
+            (None, Some(cursor)) if cursor.is_empty() => Since::Now,
             (None, Some(cursor)) => Since::Cursor(cursor),
             (Some(_), Some(_)) => return Err("either since or cursor".into()),
             (Some(since), None) => match &wanted[..] {
@@ -224,7 +229,7 @@ impl Fields {
         let mut message = match (self.data, self.base64) {
             (Some(data), None) => Message::new(data),
             (None, Some(base64)) => {
-                let data = BASE64.decode(base64).map_err(|error| format!("base64: {error}"))?;
+                let data = BASE64.decode(base64).map_err(|_| "base64 cannot be decoded")?;
                 Message::new(data)
             }
             _ => return Err("publish what? add either data, which is text, or base64".into()),

@@ -10,6 +10,27 @@ fn refused(text: &str) -> (Option<u64>, &'static str) {
 }
 
 #[test]
+fn whoever_has_no_cursor_yet_begins_now() {
+    for kind in ["subscribe", "resume"] {
+        let text = format!(r#"{{"type":"{kind}","channel":"a","cursor":""}}"#);
+        let frame: ControlFrame = text.parse().unwrap();
+        assert!(matches!(frame.command, Command::Subscribe { since: Since::Now, .. }), "{text}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_in_words_of_the_protocol() {
+    for (text, words) in [
+        ("[]", "a request is an object in JSON"),
+        ("{", "this is no JSON"),
+        (r#"{"type":[]}"#, "a field is missing, or of another type than it has to be"),
+        (r#"{"type":"publish","channel":"a","base64":"?"}"#, "base64 cannot be decoded"),
+    ] {
+        assert_eq!(text.parse::<ControlFrame>().unwrap_err().to_string(), words, "{text}");
+    }
+}
+
+#[test]
 fn what_cannot_be_understood_is_answered_by_its_number_where_it_has_one() {
     for (text, expected) in [
         ("", (None, "bad_request")),
