@@ -280,6 +280,21 @@ fn what_takes_long_to_be_published_holds_up_nothing_else_and_is_answered_before_
 }
 
 #[test]
+fn a_client_is_parted_from_though_nobody_says_whether_it_may_publish() {
+    let hub = Hub::new();
+    let never = Arc::new(Semaphore::new(0));
+    let server = serve(&hub, |builder| builder.authorizer(Slow(never.clone())));
+    let mut socket = HubSocket::open(server.local_addr(), "/ws?channel=a");
+    socket.expect("sub");
+    socket.send(json!({"type": "publish", "id": 1, "channel": "a", "data": ""}));
+    socket.settle();
+    let report = server.drain_blocking(support::PATIENCE);
+    assert_eq!((report.drained, report.cut), (1, 0));
+    socket.expect("bye");
+    assert_eq!(socket.closed().0, 4200);
+}
+
+#[test]
 fn what_is_published_before_the_socket_closes_is_published_in_order() {
     let hub = Hub::new();
     let server = serve(&hub, |builder| builder.authorizer(Tokens::default()));

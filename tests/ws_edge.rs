@@ -1,4 +1,5 @@
 //! WebSockets where it is easy to get them wrong, over real sockets.
+#![cfg(feature = "ws")]
 
 use std::time::Duration;
 

@@ -32,6 +32,8 @@ pub(crate) struct Word {
     pub(crate) review: bool,
     /// The client has presented a new token.
     pub(crate) renewed: bool,
+    /// Nobody keeps house any more.
+    pub(crate) keep_house: bool,
 }
 
 pub(crate) struct Link {

@@ -14,7 +14,7 @@ use tokio::time::Sleep;
 use super::event_stream::is_due;
 use super::frames::{self, Frame, WsFrame};
 use super::link::End;
-use super::request::after_gap;
+use super::request::{after_gap, read_body};
 use super::session::{self, Change, Session};
 use super::{Endpoint, Rejection, StreamRequest};
 use crate::hub::{Item, Subscription, SubscriptionOptions, UnsubscribeReason};
@@ -103,9 +103,7 @@ async fn answer(endpoint: &Endpoint, request: Request) -> Result<Response, Rejec
 impl StreamRequest {
     /// Takes in the body of a request, which counts before the query.
     async fn add_body(&mut self, body: Body) -> Result<(), Rejection> {
-        let body = axum::body::to_bytes(body, MAX_BODY).await;
-        let body =
-            body.map_err(|_| Rejection::bad_request("the body is too large, or cut short"))?;
+        let body = read_body(body, MAX_BODY).await?;
         if body.is_empty() {
             return Ok(());
         }
@@ -113,7 +111,7 @@ impl StreamRequest {
             return Err(Rejection::bad_request("the body is an object in JSON"));
         }
         let asked: Asked = serde_json::from_slice(&body)
-            .map_err(|error| Rejection::bad_request(format!("the body: {error}")))?;
+            .map_err(|_| Rejection::bad_request("a field of the body is not of its type"))?;
         for name in asked.channel.iter().chain(&asked.channels) {
             self.add_channel(name)?;
         }

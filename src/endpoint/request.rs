@@ -1,9 +1,11 @@
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri, header};
-
+use bytes::Bytes;
 use serde::Deserialize;
 
 use super::Rejection;
@@ -172,6 +174,18 @@ impl StreamRequest {
             self.channels.push(interest);
         }
         Ok(())
+    }
+}
+
+/// In how long the body of a request has to be there.
+const BODY_TIME: Duration = Duration::from_secs(20);
+
+/// Reads the body of a request, also where no server sees to it that it comes in time.
+pub(crate) async fn read_body(body: Body, max: usize) -> Result<Bytes, Rejection> {
+    match tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, max)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => Err(Rejection::bad_request("the body is too large, or cut short")),
+        Err(_) => Err(Rejection::bad_request("the body has taken too long")),
     }
 }
 

@@ -45,6 +45,8 @@ pub(crate) struct Session {
     expiry: Option<Box<Expiry>>,
     /// While the authorizer is being asked again.
     review: Option<Answer<'static, Option<Vec<Verdict>>>>,
+    /// Something has changed meanwhile.
+    review_again: bool,
     /// How often it was begun to be asked again.
     reviews: u32,
 }
@@ -82,6 +84,7 @@ impl Session {
             presence: Box::default(),
             expiry: None,
             review: None,
+            review_again: false,
             reviews: 0,
         }
     }
@@ -210,8 +213,15 @@ impl Session {
     ) -> Poll<Change> {
         loop {
             if let Some(word) = self.link.poll_word(cx, &mut self.registered) {
-                let Word { end, review, renewed } = word;
-                if review || renewed {
+                let Word { end, review, renewed, keep_house } = word;
+                if let (true, Some(shared)) = (keep_house, self.link.shared()) {
+                    shared.keep_house();
+                }
+                if review && !renewed && self.review.is_some() {
+                    // One after the other, or however often something changes none would end.
+                    self.review_again = true;
+                    self.reviews = self.reviews.wrapping_add(1);
+                } else if review || renewed {
                     self.begin_review(subscription);
                 }
                 if let Some(end) = end {
@@ -229,8 +239,15 @@ impl Session {
                 self.review = None;
                 let Some(verdicts) = verdicts else { return Poll::Ready(Change::Unsure) };
                 let refused = self.withdraw(verdicts, subscription);
+                let again = self.review_again;
+                if again {
+                    self.begin_review(subscription);
+                }
                 if !refused.is_empty() {
                     return Poll::Ready(Change::Refused(refused));
+                }
+                if again {
+                    continue;
                 }
             }
             return self.poll_expiry(cx);
@@ -240,6 +257,7 @@ impl Session {
     fn begin_review(&mut self, subscription: &Subscription) {
         let Some(shared) = self.link.shared() else { return };
         self.reviews = self.reviews.wrapping_add(1);
+        self.review_again = false;
         let interests = subscription.interests().cloned().collect();
         self.review = Some(Box::pin(review(shared.clone(), self.identity(), interests)));
     }
@@ -409,3 +427,6 @@ fn unexpired(identity: Arc<Identity>) -> Result<Arc<Identity>, Rejection> {
 pub(super) fn expires_in(identity: &Identity) -> Option<Duration> {
     Some(identity.expires?.duration_since(SystemTime::now()).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests;

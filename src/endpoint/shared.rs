@@ -86,9 +86,22 @@ impl Shared {
     }
 }
 
+/// When the runtime goes in which somebody keeps house, others are asked to.
+struct Leaving(Weak<Shared>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        let Some(shared) = self.0.upgrade() else { return };
+        let gone = shared.housekeeping.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(gone);
+        shared.links.for_each(|link| link.leave_word(|word| word.keep_house = true));
+    }
+}
+
 /// Until the endpoint is gone: drops publications that are over by age, and has all connections
 /// reviewed when what they were allowed may not hold any more.
 async fn keep_house(shared: Weak<Shared>) {
+    let _leaving = Leaving(shared.clone());
     let Some(mut changes) = shared.upgrade().map(|shared| shared.authorizer.changes()) else {
         return;
     };
@@ -125,7 +138,8 @@ mod tests {
 
     use super::*;
     use crate::access::{Action, Answer, Credentials, Identity, Public, Refusal};
-    use crate::endpoint::Endpoint;
+    use crate::endpoint::session::Session;
+    use crate::endpoint::{Endpoint, StreamRequest};
     use crate::hub::{ChannelOptions, Clock, Interest};
 
     /// That of the runtime, which leaps when all that is left to do is to wait.
@@ -201,6 +215,28 @@ mod tests {
         drop(endpoint);
         tokio::time::sleep(2 * SWEEP).await;
         assert_eq!(runtime.metrics().num_alive_tasks(), 0);
+    }
+
+    #[test]
+    fn whoever_is_left_keeps_house_when_the_runtime_is_gone_in_which_somebody_did() {
+        let endpoint = Endpoint::builder(Hub::new()).build();
+        let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let (first, second) = (runtime().unwrap(), runtime().unwrap());
+        first.block_on(async {
+            endpoint.shared.keep_house();
+            tokio::task::yield_now().await;
+        });
+        let request = StreamRequest::default();
+        let session = second.block_on(Session::begin(&endpoint.shared, &request));
+        let mut session = session.ok().unwrap();
+        let mut subscription = endpoint.shared.hub.subscriber();
+        assert_eq!(second.metrics().num_alive_tasks(), 0);
+        drop(first);
+        second.block_on(std::future::poll_fn(|cx| {
+            let _ = session.poll_change(cx, &mut subscription);
+            std::task::Poll::Ready(())
+        }));
+        assert_eq!(second.metrics().num_alive_tasks(), 1);
     }
 
     #[test]

@@ -55,6 +55,12 @@ impl Message {
         Message { data: data.into(), ..Message::default() }
     }
 
+    /// How many bytes of data it has.
+    #[cfg(feature = "endpoint")]
+    pub(crate) fn len(&self) -> usize {
+        self.data.len()
+    }
+
     /// What kind of message it is: the type of the event in an event stream.
     ///
     /// # Errors

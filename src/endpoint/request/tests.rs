@@ -1,6 +1,24 @@
 use axum::extract::Request;
 
 use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    struct Never;
+    impl http_body::Body for Never {
+        type Data = Bytes;
+        type Error = axum::BoxError;
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, axum::BoxError>>> {
+            std::task::Poll::Pending
+        }
+    }
+    let read = tokio::time::timeout(2 * BODY_TIME, read_body(Body::new(Never), 10));
+    assert_eq!(read.await.unwrap().unwrap_err().code(), "bad_request");
+}
+
 use crate::endpoint::RejectionKind;
 
 fn parse(uri: &str, headers: &[(&str, &str)]) -> Result<StreamRequest, Rejection> {

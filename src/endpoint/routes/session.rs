@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::MAX_BODY;
-use crate::endpoint::request::Secret;
+use crate::endpoint::request::{Secret, read_body};
 use crate::endpoint::tickets::TICKET_AGE;
 use crate::endpoint::{Endpoint, Rejection, RejectionKind, StreamRequest};
 
@@ -43,8 +43,7 @@ pub(super) async fn session(State(endpoint): State<Endpoint>, request: Request) 
     let answer = async {
         let mut request = StreamRequest::from_parts(&parts)?;
         request.head.check_origin(&endpoint.shared.config.origins)?;
-        let body = axum::body::to_bytes(body, MAX_BODY).await;
-        let body = parse(&body.map_err(|_| Rejection::bad_request("the body cannot be read"))?)?;
+        let body = parse(&read_body(body, MAX_BODY).await?)?;
         request.token = body.token;
         match body.session {
             Some(session) => renew(&endpoint, &request, &session).await,

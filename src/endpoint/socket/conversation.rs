@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::Sleep;
+use tokio::time::{Sleep, sleep};
 
 use super::close::Parting;
 use super::control::{Command, ControlFrame, ControlFrameError, Since};
@@ -36,7 +36,12 @@ pub(super) struct Conversation {
     cursor: CursorMode,
     /// To be parted from when all is done that it has asked for.
     parting: Option<(Parting, Duration)>,
+    /// Until it is parted from all the same.
+    patience: Option<Pin<Box<Sleep>>>,
 }
+
+/// How long is waited for what a client has asked for before it is parted from.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Whether the client has to be told its cursor.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,6 +78,7 @@ impl Conversation {
             pause: None,
             rate: rate.map(|limit| Box::new(Rate::new(limit))),
             parting: None,
+            patience: None,
         };
         for interest in &refused {
             conversation.say_frame(&Frame::refused(interest.as_str()));
@@ -365,6 +371,11 @@ impl Conversation {
         }
     }
 
+    fn is_out_of_patience(&mut self, cx: &mut Context<'_>) -> bool {
+        let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
+        patience.as_mut().poll(cx).is_ready()
+    }
+
     fn say_good_bye(&self, parting: Parting, retry: Duration) {
         self.say_frame(&Frame::bye(parting.reason(), retry));
         self.sender.close(parting.code(), parting.reason());
@@ -395,14 +406,16 @@ impl Future for Conversation {
                 break;
             }
         }
+        let is_done =
+            this.lanes.are_empty() || this.parting.is_some() && this.is_out_of_patience(cx);
         match this.parting {
             // What it has asked for was perhaps done: it shall know.
-            Some((parting, retry)) if this.lanes.are_empty() => {
+            Some((parting, retry)) if is_done => {
                 this.say_good_bye(parting, retry);
                 Poll::Ready(())
             }
             // What was said before the end counts.
-            None if has_ended && this.lanes.are_empty() => Poll::Ready(()),
+            None if has_ended && is_done => Poll::Ready(()),
             _ => Poll::Pending,
         }
     }

@@ -22,6 +22,9 @@ use crate::hub::{ChannelName, History, Hub, Interest, Message, Offset, PublishEr
 /// How many publications of a client may wait for the one before.
 const MAX_WAITING: usize = 64;
 
+/// And how many bytes of data. Whether they may be published at all is found out one by one.
+const MAX_WAITING_BYTES: usize = 128 * 1024;
+
 type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// What came of it.
@@ -59,7 +62,8 @@ pub(super) struct Publish {
 impl Lanes {
     /// Whether more may be begun.
     pub(super) fn are_free(&self) -> bool {
-        self.first.is_none() && self.waiting.len() < MAX_WAITING
+        let bytes: usize = self.waiting.iter().map(|publish| publish.message.len()).sum();
+        self.first.is_none() && self.waiting.len() < MAX_WAITING && bytes < MAX_WAITING_BYTES
     }
 
     pub(super) fn are_empty(&self) -> bool {
@@ -206,5 +210,27 @@ async fn may(
             Err(reply::error(id, channel, "denied", "this is not granted on this channel"))
         }
         None => Err(reply::unavailable(id, channel)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::Endpoint;
+
+    #[test]
+    fn what_waits_to_be_published_is_bounded_in_bytes() {
+        let endpoint = Endpoint::builder(Hub::new()).build();
+        let mut lanes = Lanes::default();
+        while lanes.are_free() {
+            assert!(lanes.waiting.len() < 3);
+            lanes.publish(Publish {
+                id: None,
+                channel: "a".parse().unwrap(),
+                message: Message::new(vec![0; 60 * 1024]),
+                shared: endpoint.shared.clone(),
+                identity: Arc::default(),
+            });
+        }
     }
 }
