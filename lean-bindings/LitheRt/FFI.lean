@@ -278,4 +278,14 @@ opaque authorizationAnswer (authorization grant : UInt64) : IO Unit
 @[extern "lithe_lean_authorization_free"]
 opaque authorizationFree (authorization : UInt64) : IO Unit
 
+/-! ## Signals -/
+
+/-- From now on SIGINT and SIGTERM are noted, each for one time. -/
+@[extern "lithe_lean_interrupt_watch"]
+opaque interruptWatch : IO Unit
+
+/-- Whether one of them has come. -/
+@[extern "lithe_lean_interrupted"]
+opaque interrupted : IO Bool
+
 end LitheRt.FFI

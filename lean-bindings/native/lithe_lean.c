@@ -695,3 +695,28 @@ LEAN_EXPORT result lithe_lean_authorization_answer LITHE_IO(uint64_t authorizati
 LEAN_EXPORT result lithe_lean_authorization_free LITHE_IO(uint64_t authorization) {
     return unit_or_failed(lithe_authorization_free(authorization));
 }
+
+/* ---- signals ---- */
+
+/* On every system that Lean runs on. */
+enum { INTERRUPT = 2, TERMINATE = 15 };
+
+typedef void (*signal_handler)(int);
+extern signal_handler signal(int number, signal_handler handler);
+
+static volatile int interrupted;
+
+/* No function of the library may be called here, so whoever waits has to look. The next one of these
+ * signals ends the process. */
+static void note_interrupt(int number) {
+    signal(number, (signal_handler)0);
+    interrupted = 1;
+}
+
+LEAN_EXPORT result lithe_lean_interrupt_watch LITHE_IO0 {
+    signal(INTERRUPT, note_interrupt);
+    signal(TERMINATE, note_interrupt);
+    return ok_unit();
+}
+
+LEAN_EXPORT result lithe_lean_interrupted LITHE_IO0 { return ok_bool(interrupted); }

@@ -93,9 +93,27 @@ def shutdown (server : Server) (drainMs : Nat := 5000) : IO Unit := do
     else server.stop drainMs
   else unless inside do server.wait
 
-/-- Starts a server, and returns when it was shut down. Blocks. Errors: those of `start`. -/
-def serve (config : ServerConfig := {}) (router : Router) : IO Unit := do
-  (← start config router).wait
+/-- How long it takes at most until an interrupt is seen, in milliseconds. -/
+private def interruptTickMs : UInt32 := 50
+
+/-- Waits until the process is asked to end, by Ctrl-C (SIGINT) or SIGTERM, or the server was shut down.
+From the call on each of these signals is caught for one time: another one ends the process at once.
+Blocks. -/
+partial def waitForInterrupt (server : Server) : IO Unit := do
+  FFI.interruptWatch
+  let rec go : IO Unit := do
+    if ← FFI.interrupted then return
+    if ← server.shared.threads.atomically (return (← get).stopped) then return
+    IO.sleep interruptTickMs
+    go
+  go
+
+/-- Starts a server, and shuts it down when the process is asked to end (`waitForInterrupt`), for
+programs that do nothing else. Blocks until it was shut down. Errors: those of `start`. -/
+def serve (config : ServerConfig := {}) (router : Router) (drainMs : Nat := 5000) : IO Unit := do
+  let server ← start config router
+  server.waitForInterrupt
+  server.shutdown drainMs
 
 end Server
 

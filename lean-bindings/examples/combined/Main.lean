@@ -101,7 +101,8 @@ def main (arguments : List String) : IO Unit := do
   let time ← IO.asTask (prio := .dedicated) (play.live ended)
   IO.println s!"A game: http://{server.address}"
   (← IO.getStdout).flush
-  server.wait
+  server.waitForInterrupt
+  server.shutdown
   ended.set true
   IO.ofExcept (← IO.wait time)
   play.hub.close

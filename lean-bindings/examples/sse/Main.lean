@@ -55,4 +55,5 @@ def main (arguments : List String) : IO Unit := do
   let server ← Server.start { port := port.toUInt16 } router
   IO.println s!"A clock: http://{server.address}"
   (← IO.getStdout).flush
-  server.wait
+  server.waitForInterrupt
+  server.shutdown

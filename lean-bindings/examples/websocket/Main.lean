@@ -83,5 +83,6 @@ def main (arguments : List String) : IO Unit := do
   let server ← Server.start { port := port.toUInt16 } router
   IO.println s!"A chat: http://{server.address}, and an echo: ws://{server.address}/echo"
   (← IO.getStdout).flush
-  server.wait
+  server.waitForInterrupt
+  server.shutdown
   chat.hub.close
