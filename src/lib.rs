@@ -101,6 +101,8 @@ pub mod hub;
 pub mod server;
 #[cfg(feature = "sse")]
 pub mod sse;
+#[cfg(feature = "hub")]
+mod sync;
 pub mod transport;
 #[cfg(feature = "ws")]
 pub mod ws;

@@ -1,7 +1,7 @@
 //! What others know of a connection: the server, the endpoint, and whoever presents a new token for
 //! it, leave word here of what it shall do.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::Shared;
+use super::notice::Notice;
 use super::tickets::Nonce;
 use crate::access::Identity;
 use crate::transport::Supervised;
@@ -37,9 +38,8 @@ pub(crate) struct Word {
 }
 
 pub(crate) struct Link {
-    /// Whether there is word. Looked at for each burst, and so without the lock.
-    signalled: AtomicBool,
-    state: Mutex<State>,
+    /// Looked at for each burst.
+    notice: Notice<State>,
     /// Bytes that were handed on and that the transport may not have taken yet.
     in_flight: AtomicUsize,
     /// Events that the server has not counted yet.
@@ -51,7 +51,6 @@ pub(crate) struct Link {
 }
 
 struct State {
-    waker: Option<Waker>,
     word: Word,
     identity: Arc<Identity>,
 }
@@ -86,19 +85,13 @@ impl Link {
     }
 
     fn new(identity: Arc<Identity>, home: Option<(Arc<Shared>, usize)>) -> Self {
-        let state = State { waker: None, word: Word::default(), identity };
         Link {
-            signalled: AtomicBool::new(false),
-            state: Mutex::new(state),
+            notice: Notice::new(State { word: Word::default(), identity }),
             in_flight: AtomicUsize::new(0),
             messages: AtomicU64::new(0),
             home,
             name: OnceLock::new(),
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The endpoint that the connection belongs to.
@@ -108,7 +101,7 @@ impl Link {
 
     /// Who the client is.
     pub(crate) fn identity(&self) -> Arc<Identity> {
-        self.lock().identity.clone()
+        self.notice.lock().value.identity.clone()
     }
 
     /// Makes the connection known by a name, for its client to present new tokens by. `None` when
@@ -123,25 +116,14 @@ impl Link {
 
     /// The client has presented a new token.
     pub(crate) fn renew(&self, identity: Arc<Identity>) {
-        self.leave_word_with(|state| {
+        self.notice.leave(|state| {
             state.identity = identity;
             state.word.renewed = true;
         });
     }
 
     pub(crate) fn leave_word(&self, leave: impl FnOnce(&mut Word)) {
-        self.leave_word_with(|state| leave(&mut state.word));
-    }
-
-    fn leave_word_with(&self, leave: impl FnOnce(&mut State)) {
-        let mut state = self.lock();
-        leave(&mut state);
-        let waker = state.waker.clone();
-        self.signalled.store(true, SeqCst);
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        self.notice.leave(|state| leave(&mut state.word));
     }
 
     /// Takes what was left. If there is nothing, the task is woken when there is.
@@ -153,18 +135,7 @@ impl Link {
         cx: &mut Context<'_>,
         registered: &mut Option<Waker>,
     ) -> Option<Word> {
-        if !registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            *registered = Some(cx.waker().clone());
-            let replaced = self.lock().waker.replace(cx.waker().clone());
-            // Dropping a waker may run anything: not under the lock.
-            drop(replaced);
-        }
-        if !self.signalled.load(SeqCst) {
-            return None;
-        }
-        let mut state = self.lock();
-        self.signalled.store(false, SeqCst);
-        Some(std::mem::take(&mut state.word))
+        self.notice.poll(cx, registered, |state| std::mem::take(&mut state.word))
     }
 
     /// Notes what was handed on to the transport, which has taken all that was handed on before.

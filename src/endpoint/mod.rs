@@ -64,6 +64,7 @@ mod builder;
 mod event_stream;
 pub(crate) mod frames;
 mod link;
+mod notice;
 mod poll;
 mod rejection;
 mod request;

@@ -1,4 +1,8 @@
-use std::sync::atomic::{AtomicIsize, Ordering};
+use crate::sync::Arc;
+use crate::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
+
+/// Among the bytes charged: they were given back.
+const RELEASED: usize = usize::MAX;
 
 /// The bytes that a hub may keep, and those that it keeps.
 #[derive(Debug)]
@@ -36,5 +40,39 @@ impl Budget {
     /// Whether so much was given back that the next publication will not exceed it again.
     pub(super) fn has_room(&self) -> bool {
         self.used() <= self.limit - self.limit / 64
+    }
+}
+
+/// What a budget is charged for one thing, until it is given back, once for all.
+pub(super) struct Charge {
+    bytes: AtomicUsize,
+    budget: Arc<Budget>,
+}
+
+impl Charge {
+    pub(super) fn new(bytes: usize, budget: Arc<Budget>) -> Self {
+        budget.charge(bytes);
+        Charge { bytes: AtomicUsize::new(bytes), budget }
+    }
+
+    /// Charges for more, unless all was given back.
+    pub(super) fn add(&self, bytes: usize) {
+        let more = |charged: usize| (charged != RELEASED).then(|| charged + bytes);
+        if self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok() {
+            self.budget.charge(bytes);
+        }
+    }
+
+    pub(super) fn release(&self) {
+        let charged = self.bytes.swap(RELEASED, Ordering::Relaxed);
+        if charged != RELEASED {
+            self.budget.release(charged);
+        }
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.release();
     }
 }

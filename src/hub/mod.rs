@@ -64,6 +64,7 @@ mod channels;
 mod clock;
 mod core;
 mod cursor;
+mod encodings;
 mod history;
 mod idempotency;
 mod item;

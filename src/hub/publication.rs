@@ -1,18 +1,15 @@
-use std::any::Any;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::backplane::{Content, Record};
-use super::budget::Budget;
+use super::budget::{Budget, Charge};
+use super::encodings::Encodings;
 use super::{ChannelName, Message, Position};
 
 /// About what a publication takes besides its data and labels, with its place in the log.
 const OVERHEAD: usize = 200;
-/// Among the bytes charged: it is not in a log any more.
-const RELEASED: usize = usize::MAX;
 
 /// One event on a channel. All subscribers share it.
 pub struct Publication {
@@ -22,10 +19,9 @@ pub struct Publication {
     name: Option<Box<str>>,
     key: Option<Box<str>>,
     unix_millis: u64,
-    encodings: Slot,
-    /// The bytes that its log is charged for it.
-    charged: AtomicUsize,
-    budget: Arc<Budget>,
+    encodings: Encodings,
+    /// What its log is charged for it.
+    charge: Charge,
 }
 
 /// What a publication looks like in one format of the wire.
@@ -67,14 +63,6 @@ pub trait Encoding: Send + Sync + 'static {
     fn bytes(&self) -> usize;
 }
 
-/// One encoding after the other, in the order in which they were first asked for.
-type Slot = OnceLock<Box<Node>>;
-
-struct Node {
-    encoding: Box<dyn Any + Send + Sync>,
-    next: Slot,
-}
-
 impl Publication {
     pub(super) fn new(
         channel: ChannelName,
@@ -85,7 +73,6 @@ impl Publication {
     ) -> Self {
         let labels = [&message.name, &message.key].into_iter().flatten();
         let bytes = OVERHEAD + message.data.len() + labels.map(|label| label.len()).sum::<usize>();
-        budget.charge(bytes);
         Publication {
             channel,
             position,
@@ -93,9 +80,8 @@ impl Publication {
             name: message.name,
             key: message.key,
             unix_millis,
-            encodings: Slot::new(),
-            charged: AtomicUsize::new(bytes),
-            budget,
+            encodings: Encodings::new(),
+            charge: Charge::new(bytes, budget),
         }
     }
 
@@ -143,45 +129,22 @@ impl Publication {
 
     /// The publication in a format of the wire, encoded once for all.
     pub fn encoded<T: Encoding>(&self) -> &T {
-        let mut slot = &self.encodings;
-        loop {
-            let node = slot.get_or_init(|| {
-                let encoding = T::encode(self);
-                self.charge(encoding.bytes());
-                Box::new(Node { encoding: Box::new(encoding), next: Slot::new() })
-            });
-            match node.encoding.downcast_ref() {
-                Some(encoding) => return encoding,
-                None => slot = &node.next,
-            }
-        }
-    }
-
-    /// Counts more bytes, if a log still holds the publication.
-    fn charge(&self, bytes: usize) {
-        let more = |charged: usize| (charged != RELEASED).then(|| charged + bytes);
-        if self.charged.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok() {
-            self.budget.charge(bytes);
-        }
+        self.encodings.get_or_make(|| {
+            let encoding = T::encode(self);
+            // If a log still holds the publication.
+            self.charge.add(encoding.bytes());
+            encoding
+        })
     }
 
     /// The log holds it no longer.
     pub(super) fn release(&self) {
-        let charged = self.charged.swap(RELEASED, Ordering::Relaxed);
-        if charged != RELEASED {
-            self.budget.release(charged);
-        }
+        self.charge.release();
     }
 
     /// What a replay of it counts as.
     pub(super) fn size(&self) -> usize {
         self.data.len()
-    }
-}
-
-impl Drop for Publication {
-    fn drop(&mut self) {
-        self.release();
     }
 }
 
@@ -199,7 +162,7 @@ impl fmt::Debug for Publication {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU32;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
     use crate::hub::Epoch;
