@@ -1,4 +1,5 @@
 //! WebSockets through the public API, over real sockets, with tokio-tungstenite as the client.
+#![cfg(feature = "ws")]
 
 use std::time::Duration;
 
