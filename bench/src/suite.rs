@@ -422,14 +422,8 @@ impl Via {
 impl Run {
     /// Starts the server afresh and runs the load on it.
     pub fn measure(self, programs: &Programs, timing: Timing) -> io::Result<Sample> {
-        let program = programs.path(self.program);
-        let result = match self.load {
-            Load::Nodes { via, pace } => over_redis(&program, via, pace, timing),
-            load => {
-                let server = Server::start_pinned(program)?;
-                load.run(self.program, server.address, server.pid(), timing)
-            }
-        };
+        let path = programs.path(self.program);
+        let result = self.load.run(self.program, &path, timing);
         result.map_err(|error| {
             io::Error::new(error.kind(), format!("{:?} on {:?}: {error}", self.load, self.program))
         })
@@ -437,72 +431,79 @@ impl Run {
 }
 
 impl Load {
-    fn run(
-        self,
-        program: Program,
-        address: SocketAddrV4,
-        pid: u32,
-        timing: Timing,
-    ) -> io::Result<Sample> {
-        let stream = |sse| match (program, sse) {
+    fn run(self, program: Program, path: &Path, timing: Timing) -> io::Result<Sample> {
+        let start = || Server::start_pinned(path);
+        let stream = |address, sse| match (program, sse) {
             (Program::Tcp, _) => Target::new(address, Protocol::Tcp, "/"),
             (_, true) => Target::new(address, Protocol::Sse, "/sse"),
             (_, false) => Target::new(address, Protocol::WebSocket, "/"),
         };
         match self {
-            Load::Echo { connections, size, pipeline, rate } => Echo {
-                target: stream(false),
-                connections,
-                size,
-                pipeline,
-                rate,
-                spin: false,
-                text: false,
-                timing,
-                server: Some(pid),
+            Load::Nodes { via, pace } => over_redis(path, via, pace, timing),
+            Load::Echo { connections, size, pipeline, rate } => {
+                let server = start()?;
+                let echo = Echo {
+                    target: stream(server.address, false),
+                    connections,
+                    size,
+                    pipeline,
+                    rate,
+                    spin: false,
+                    text: false,
+                    timing,
+                    server: Some(server.pid()),
+                };
+                echo.run().map(Sample::from)
             }
-            .run()
-            .map(Sample::from),
-            Load::Fanout { via, subscribers, channels, pace } => Fanout {
-                subscribe: via.subscribe(address),
-                publish: via.publish(address, channels),
-                subscribers,
-                channels,
-                frames: via == Via::HubSockets,
-                size: PUBLICATION,
-                pace,
-                timing,
-                server: Some(pid),
+            Load::Fanout { via, subscribers, channels, pace } => {
+                let server = start()?;
+                let fanout = Fanout {
+                    subscribe: via.subscribe(server.address),
+                    publish: via.publish(server.address, channels),
+                    subscribers,
+                    channels,
+                    frames: via == Via::HubSockets,
+                    size: PUBLICATION,
+                    pace,
+                    timing,
+                    server: Some(server.pid()),
+                };
+                fanout.run().map(Sample::from)
             }
-            .run()
-            .map(Sample::from),
-            Load::Nodes { .. } => unreachable!("it has servers of its own"),
             Load::Resume => {
-                Resume { address, clients: RESUMED, missed: MISSED, size: PUBLICATION, server: pid }
-                    .run()
-                    .map(Sample::from)
+                let server = start()?;
+                let resume = Resume {
+                    address: server.address,
+                    clients: RESUMED,
+                    missed: MISSED,
+                    size: PUBLICATION,
+                    server: server.pid(),
+                };
+                resume.run().map(Sample::from)
             }
             Load::Accept { sse } => {
-                let target = stream(sse);
-                Accept { target, concurrency: 50, timing, server: Some(pid) }
-                    .run()
-                    .map(Sample::from)
+                let server = start()?;
+                let target = stream(server.address, sse);
+                let accept = Accept { target, concurrency: 50, timing, server: Some(server.pid()) };
+                accept.run().map(Sample::from)
             }
-            Load::Idle { via, used } => Idle {
-                target: match via {
-                    // An echo, which gives each its message.
-                    Via::Sockets => stream(false),
-                    _ => via.subscribe(address),
-                },
-                publish: via.publish(address, 1),
-                frames: via == Via::HubSockets,
-                connections: IDLE,
-                message: used.then_some(IDLE_MESSAGE),
-                settle: Duration::from_secs(1),
-                server: pid,
+            Load::Idle { via, used } => {
+                let server = start()?;
+                let idle = Idle {
+                    target: match via {
+                        // An echo, which gives each its message.
+                        Via::Sockets => stream(server.address, false),
+                        _ => via.subscribe(server.address),
+                    },
+                    publish: via.publish(server.address, 1),
+                    frames: via == Via::HubSockets,
+                    connections: IDLE,
+                    message: used.then_some(IDLE_MESSAGE),
+                    settle: Duration::from_secs(1),
+                    server: server.pid(),
+                };
+                idle.run().map(|cost| Sample { figure: cost.per_connection(), ..Sample::default() })
             }
-            .run()
-            .map(|cost| Sample { figure: cost.per_connection(), ..Sample::default() }),
         }
     }
 }
