@@ -51,3 +51,13 @@ target liblithe_a pkg : FilePath := do
 lean_lib LitheRt where
   globs := #[.andSubmodules `LitheRt]
   moreLinkObjs := #[lithe_lean.o, liblithe_a]
+
+/-- The tests, of which most are checked by compiling them. -/
+lean_lib Tests where
+  globs := #[.submodules `Tests]
+
+/-- Runs those that run. -/
+@[test_driver]
+lean_exe tests where
+  root := `RunTests
+  needs := #[Tests]

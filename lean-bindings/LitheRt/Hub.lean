@@ -5,13 +5,14 @@ import LitheRt.Runtime.Server
 # Channels with history
 
 What is published on a channel the library delivers to all who are subscribed, at the pace of their
-clients, and keeps for those who come back: they say where they left off, and get what they have missed.
+clients, and keeps for those who come back: they say where they left off, and get what they have
+missed.
 -/
 
 namespace LitheRt
 
-/-- A place in the history of a channel: right after the publication with that offset. As text it is what
-clients present as their cursor: `9f3a61c20b7e-42`. -/
+/-- A place in the history of a channel: right after the publication with that offset. As text it is
+what clients present as their cursor: `9f3a61c20b7e-42`. -/
 structure HubPosition where
   /-- Which history: a random number, which is another one whenever the history was begun anew. -/
   epoch : UInt64
@@ -78,8 +79,8 @@ structure HubStats where
   gaps : UInt64
   deriving BEq, Inhabited, Repr
 
-/-- Channels with history. A hub belongs to no server: several may share it. It is there until `close`, or
-the end of the process. -/
+/-- Channels with history. A hub belongs to no server: several may share it. It is there until
+`close`, or the end of the process. -/
 structure Hub where
   /-- Its handle. -/
   handle : UInt64
@@ -87,8 +88,8 @@ structure Hub where
 
 namespace Hub
 
-/-- Makes a hub. It has a thread of the library's, and with Redis another one, which connects by itself and
-again whenever the connection breaks (`isHealthy`).
+/-- Makes a hub. It has a thread of the library's, and with Redis another one, which connects by
+itself and again whenever the connection breaks (`isHealthy`).
 
 Errors: when an option makes no sense. -/
 def create (options : HubOptions := {}) : IO Hub := plainly do
@@ -101,7 +102,8 @@ def create (options : HubOptions := {}) : IO Hub := plainly do
       return ⟨← FFI.hubCreate handle (namespaces.map (·.1))⟩
     finally for (ns, _) in namespaces do FFI.optionsFree ns
 
-/-- Ends a hub, behind the shutdown of the servers that use it. Blocks until its thread has ended. -/
+/-- Ends a hub, behind the shutdown of the servers that use it. Blocks until its thread has
+ended. -/
 def close (hub : Hub) : IO Unit :=
   plainly (FFI.hubFree hub.handle)
 
@@ -109,11 +111,11 @@ def close (hub : Hub) : IO Unit :=
 subscribed. Never waits for any of them. The name of a channel is made of segments with dots between
 them, as in `builds.42.log`, of ASCII letters and digits and `- _ : @ ~ + =`.
 
-Never blocks, unless the hub has a Redis. Errors: when it is no name of a channel, or there is more than 16
-MiB; with Redis when it cannot be reached, or has not answered in time, after which the message may or may
-not have been published. -/
-def publishBytes (hub : Hub) (channel : String) (data : ByteArray) (options : PublishOptions := {}) :
-    IO Published := plainly do
+Never blocks, unless the hub has a Redis. Errors: when it is no name of a channel, or there is more
+than 16 MiB; with Redis when it cannot be reached, or has not answered in time, after which the
+message may or may not have been published. -/
+def publishBytes (hub : Hub) (channel : String) (data : ByteArray)
+    (options : PublishOptions := {}) : IO Published := plainly do
   let fields := options.fields
   let numbers ←
     if fields.isEmpty then FFI.publish hub.handle channel data 0
@@ -128,15 +130,15 @@ def publishBytes (hub : Hub) (channel : String) (data : ByteArray) (options : Pu
 def publish (hub : Hub) (channel data : String) (options : PublishOptions := {}) : IO Published :=
   hub.publishBytes channel data.toUTF8 options
 
-/-- Where the history of a channel ends; none when nothing was ever published on it, or it was dropped to
-keep to the budget. With Redis only what this hub has read of a channel is known, as it does while
-somebody is subscribed to it here. Never blocks. -/
+/-- Where the history of a channel ends; none when nothing was ever published on it, or it was
+dropped to keep to the budget. With Redis only what this hub has read of a channel is known, as it
+does while somebody is subscribed to it here. Never blocks. -/
 def position (hub : Hub) (channel : String) : IO (Option HubPosition) := plainly do
   return (← FFI.hubPosition hub.handle channel).map fun (epoch, offset) => { epoch, offset }
 
-/-- A page of a channel's history: at most `limit` publications from after that offset on; 0 asks for the
-first page, the offset of the last one for the next. When `start.offset` is larger than `after`, what is
-between them is gone. None as for `position`. Never blocks. -/
+/-- A page of a channel's history: at most `limit` publications from after that offset on; 0 asks
+for the first page, the offset of the last one for the next. When `start.offset` is larger than
+`after`, what is between them is gone. None as for `position`. Never blocks. -/
 def history (hub : Hub) (channel : String) (after : UInt64 := 0) (limit : Nat := 100) :
     IO (Option HubHistory) := plainly do
   let page? ← FFI.hubHistory hub.handle channel after (min limit 10000).toUInt32
@@ -150,13 +152,13 @@ def history (hub : Hub) (channel : String) (after : UInt64 := 0) (limit : Nat :=
     }
   }
 
-/-- Who is on a channel whose options ask for presence, in no particular order, and what others may know of
-each. With Redis those who are on it by this hub. Never blocks. -/
+/-- Who is on a channel whose options ask for presence, in no particular order, and what others may
+know of each. With Redis those who are on it by this hub. Never blocks. -/
 def presence (hub : Hub) (channel : String) : IO (Array (String × ByteArray)) :=
   plainly (FFI.hubPresence hub.handle channel)
 
-/-- Whether the hub is well, as it always is without Redis; otherwise nothing can be published: subscribers
-stay, and get what they have missed when Redis is there again. Never blocks. -/
+/-- Whether the hub is well, as it always is without Redis; otherwise nothing can be published:
+subscribers stay, and get what they have missed when Redis is there again. Never blocks. -/
 def isHealthy (hub : Hub) : IO Bool :=
   plainly (FFI.hubHealth hub.handle)
 
@@ -171,9 +173,10 @@ def stats (hub : Hub) : IO HubStats := plainly do
 
 end Hub
 
-/-- Subscribes a WebSocket to channels of a hub, or to all channels of a pattern such as `chat.*`: from then
-on the library sends it what is published there, in order, between what the program sends, until it is
-closed. A client that is slow slows nobody down: it holds a place in the channel's history.
+/-- Subscribes a WebSocket to channels of a hub, or to all channels of a pattern such as `chat.*`:
+from then on the library sends it what is published there, in order, between what the program sends,
+until it is closed. A client that is slow slows nobody down: it holds a place in the channel's
+history.
 
 Never blocks. Errors: `bad_argument`, `closed`, `full` for more than 256 channels and patterns,
 `wrong_state` when it is subscribed to the hub already and the options differ. -/
@@ -182,15 +185,15 @@ def WSConnection.subscribe (ws : WSConnection) (hub : Hub) (channels : List Stri
   HttpError.lift <| FFI.withOptions .subscribe options.fields <|
     FFI.wsSubscribe ws.id hub.handle (",".intercalate channels)
 
-/-- Subscribes a WebSocket no longer to a channel or pattern, which is given as it was subscribed to. Never
-blocks. Errors: `closed`, `not_found` when it was not subscribed to it. -/
+/-- Subscribes a WebSocket no longer to a channel or pattern, which is given as it was subscribed
+to. Never blocks. Errors: `closed`, `not_found` when it was not subscribed to it. -/
 def WSConnection.unsubscribe (ws : WSConnection) (hub : Hub) (channel : String) :
     ExceptT HttpError IO Unit :=
   HttpError.lift (FFI.wsUnsubscribe ws.id hub.handle channel)
 
-/-- An event stream of what is published on channels of a hub, which the library delivers by itself: it takes
-no thread. The cursor is that of the request (`Request.lastEventId`) when the options have none, so that a
-browser that comes back gets what it has missed. -/
+/-- An event stream of what is published on channels of a hub, which the library delivers by itself:
+it takes no thread. The cursor is that of the request (`Request.lastEventId`) when the options have
+none, so that a browser that comes back gets what it has missed. -/
 def Response.subscribe (hub : Hub) (channels : List String) (options : SubscribeOptions := {})
     (keepAliveMs : Setting := .default) (retryMs : Setting := .default) : Response where
   takeover := some fun request => do
@@ -206,10 +209,10 @@ def Response.subscribe (hub : Hub) (channels : List String) (options : Subscribe
       FFI.sseClose sse
       throw error
 
-/-- Has the library serve a hub below a path, such as `/hub`, by its own protocol: `/hub/sse` as an event
-stream, `/hub/ws` as a WebSocket, `/hub/poll` as a long-poll, with one cursor for all three. A page
-listens with `new EventSource("/hub/sse?channel=news")`. Requests below the path do not reach the
-router. -/
+/-- Has the library serve a hub below a path, such as `/hub`, by its own protocol: `/hub/sse` as an
+event stream, `/hub/ws` as a WebSocket, `/hub/poll` as a long-poll, with one cursor for all three. A
+page listens with `new EventSource("/hub/sse?channel=news")`. Requests below the path do not reach
+the router. -/
 def Router.mount (router : Router) (path : String) (hub : Hub) (options : MountOptions := {}) :
     Router :=
   let asks := match options.access with | .program => true | _ => false

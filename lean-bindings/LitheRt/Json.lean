@@ -6,8 +6,8 @@ import LitheRt.Http.WebSocket.Connection
 /-!
 # Requests, responses and messages in Lean's JSON
 
-Not part of `import LitheRt`: a program that imports anything of `Lean.Json` has all of Lean linked into
-it, which makes it ten times as large.
+Not part of `import LitheRt`: a program that imports anything of `Lean.Json` has all of Lean linked
+into it, which makes it ten times as large.
 -/
 
 namespace LitheRt

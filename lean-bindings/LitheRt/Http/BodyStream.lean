@@ -14,7 +14,8 @@ structure SSESource where
   /-- After how many milliseconds without an event a comment is sent, so that proxies keep the
   connection open, and a client that has vanished is noticed. Default: 15,000. -/
   keepAliveMs : Setting := .default
-  /-- How many milliseconds the client shall wait before it reconnects. Default: the client's own. -/
+  /-- How many milliseconds the client shall wait before it reconnects. Default: the client's
+  own. -/
   retryMs : Setting := .default
 
 /-- The body of a response that comes piece by piece. The server asks for each piece once there is

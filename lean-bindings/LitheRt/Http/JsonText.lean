@@ -1,8 +1,8 @@
 /-!
 # Texts in JSON
 
-Importing anything of `Lean.Json` links all of Lean into a program, so it is left to those who want it
-(`LitheRt.Json`). What the package itself writes in JSON are a few texts.
+Importing anything of `Lean.Json` links all of Lean into a program, so it is left to those who want
+it (`LitheRt.Json`). What the package itself writes in JSON are a few texts.
 -/
 
 namespace LitheRt.JsonText

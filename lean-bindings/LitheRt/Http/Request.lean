@@ -15,7 +15,8 @@ structure Request where
   path : String
   /-- What comes after the `?` of its URL, as it came; empty when there is none. -/
   query : String := ""
-  /-- Its headers, whose names are in lower case. Bytes that are not UTF-8 are replaced by U+FFFD. -/
+  /-- Its headers, whose names are in lower case. Bytes that are not UTF-8 are replaced by
+  U+FFFD. -/
   headers : Headers := #[]
   /-- Its body; empty when there is none, or it is streamed. -/
   body : ByteArray := .empty

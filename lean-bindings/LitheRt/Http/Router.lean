@@ -184,7 +184,7 @@ inductive Choice where
   | onlyWebSocket
   /-- There is nothing. -/
   | nothing
-  deriving BEq, Repr
+  deriving BEq, DecidableEq, Repr
 
 /-- The routes whose pattern fits a path, the most specific first, with what they capture. -/
 private def fitting (router : Router) (path : String) :

@@ -31,8 +31,8 @@ structure Authorization where
   subject : String
   /-- Of a client that is connected: the number that it was let in with. -/
   tag : UInt64
-  /-- Of `connect`: whether the client is connected already and presents a new token, which has to be for
-  the same `subject`. -/
+  /-- Of `connect`: whether the client is connected already and presents a new token, which has to
+  be for the same `subject`. -/
   renews : Bool
   /-- Of `connect`: the token that it presents; empty when there is none. -/
   token : String
@@ -59,17 +59,17 @@ inductive Refusal where
 
 /-- The program's answer. -/
 inductive Grant where
-  /-- The client may. What else is said counts for `connect`: who it is, by which others see it where
-  presence is on; what they may know of it; in how many milliseconds it has to present a new token; and
-  the program's own number for it, which later questions bear. -/
+  /-- The client may. What else is said counts for `connect`: who it is, by which others see it
+  where presence is on; what they may know of it; in how many milliseconds it has to present a new
+  token; and the program's own number for it, which later questions bear. -/
   | allow (subject : String := "") (info : String := "") (expiresInMs : Option Nat := none)
     (tag : UInt64 := 0)
   /-- The client may not. -/
   | refuse (why : Refusal := .denied)
   deriving Inhabited, Repr
 
-/-- Answers the questions of who may do what. It has a thread of its own, so it may block. What it throws
-refuses the client, which may try again. -/
+/-- Answers the questions of who may do what. It has a thread of its own, so it may block. What it
+throws refuses the client, which may try again. -/
 abbrev Authorizer := Authorization → IO Grant
 
 namespace Authorization

@@ -4,8 +4,8 @@ namespace LitheRt
 
 /-- What becomes of publications that a subscriber does not read in time. -/
 inductive Overflow where
-  /-- The subscriber reads on in the channel's history whenever it can. When the history has moved past
-  it, it is told of one gap. -/
+  /-- The subscriber reads on in the channel's history whenever it can. When the history has moved
+  past it, it is told of one gap. -/
   | resume
   /-- Of the publications with the same key only the newest is kept and delivered. -/
   | latest
@@ -35,9 +35,9 @@ inductive Presence where
 
 /-- How the channels of a namespace shall behave. Times are in milliseconds. -/
 structure ChannelOptions where
-  /-- Which channels: a pattern such as `prices.*`, where `*` is one segment, or `chat.**`, where `**` is
-  all that follow. Where several fit, the one with the most segments that are no wildcards counts.
-  None: all that are in no other namespace. -/
+  /-- Which channels: a pattern such as `prices.*`, where `*` is one segment, or `chat.**`, where
+  `**` is all that follow. Where several fit, the one with the most segments that are no wildcards
+  counts. None: all that are in no other namespace. -/
   pattern : Option String := none
   /-- How many publications are kept for those who come back. Off: whoever was away and missed
   something is told of a gap. Default: 1,000. -/
@@ -64,19 +64,20 @@ structure ChannelOptions where
 structure HubOptions where
   /-- The options of namespaces. -/
   namespaces : Array ChannelOptions := #[]
-  /-- What all channels with all their publications may take together. When there is more, the channels
-  that were not used for the longest time lose their oldest publications. Default: 64 MiB. -/
+  /-- What all channels with all their publications may take together. When there is more, the
+  channels that were not used for the longest time lose their oldest publications. Default: 64
+  MiB. -/
   historyBudgetBytes : Setting := .default
-  /-- How many publications are replayed at most on a channel to one who comes back; who has missed more
-  is told of a gap. Default: 1,000. -/
+  /-- How many publications are replayed at most on a channel to one who comes back; who has missed
+  more is told of a gap. Default: 1,000. -/
   replayLimit : Setting := .default
   /-- The same in bytes of data. Default: 1 MiB. -/
   replayLimitBytes : Setting := .default
   /-- How many channels one subscriber may have by patterns. Default: 10,000. -/
   maxPatternChannels : Setting := .default
-  /-- The Redis or Valkey, such as `redis://redis.internal:6379`, by which this hub is one with those of
-  other processes that have the same namespaces; with a Sentinel or cluster several, with commas
-  between them. None: the history is in memory. -/
+  /-- The Redis or Valkey, such as `redis://redis.internal:6379`, by which this hub is one with
+  those of other processes that have the same namespaces; with a Sentinel or cluster several, with
+  commas between them. None: the history is in memory. -/
   redisUrl : Option String := none
   /-- What all keys in Redis begin with. Default: `lithe`. -/
   redisPrefix : Option String := none
@@ -93,10 +94,11 @@ control characters. -/
 structure PublishOptions where
   /-- What kind of message it is: the type of the event in an event stream. -/
   name : Option String := none
-  /-- What it is about: with `Overflow.latest` it takes the place of earlier ones with the same key. -/
+  /-- What it is about: with `Overflow.latest` it takes the place of earlier ones with the same
+  key. -/
   key : Option String := none
-  /-- Names this attempt to publish: what was published on the channel before with the same one is not
-  published again. -/
+  /-- Names this attempt to publish: what was published on the channel before with the same one is
+  not published again. -/
   idempotencyKey : Option String := none
   deriving Inhabited
 
@@ -110,11 +112,11 @@ inductive DeliveryFormat where
   | json
   deriving BEq, DecidableEq, Inhabited, Repr
 
-/-- How a connection is subscribed to a hub. All but the cursor holds for everything that it gets of that
-hub, and must be the same each time. -/
+/-- How a connection is subscribed to a hub. All but the cursor holds for everything that it gets of
+that hub, and must be the same each time. -/
 structure SubscribeOptions where
-  /-- Where the client left off: the cursor that it got last, such as its `lastEventId`, or a position as
-  text. None: with what is published from now on. -/
+  /-- Where the client left off: the cursor that it got last, such as its `lastEventId`, or a
+  position as text. None: with what is published from now on. -/
   cursor : Option String := none
   /-- In which form publications are delivered. -/
   format : DeliveryFormat := .data
@@ -123,8 +125,8 @@ structure SubscribeOptions where
   /-- Whether a client that has missed something stays, though it cannot be told so. Otherwise a
   WebSocket that gets `data` or `binary` is closed with 4204 then. -/
   ignoreGaps : Bool := false
-  /-- Whether every event of an event stream has the cursor for its id, also where it is longer than 256
-  bytes. -/
+  /-- Whether every event of an event stream has the cursor for its id, also where it is longer than
+  256 bytes. -/
   strictIds : Bool := false
   /-- Who it is, by which others see it where presence is on. None: nobody. -/
   client : Option String := none
@@ -134,8 +136,8 @@ structure SubscribeOptions where
 
 /-- How tokens are checked (JSON Web Tokens). -/
 structure JwtOptions where
-  /-- How they are signed: `HS256` and so on for a secret, `RS256`, `PS256`, `ES256`, `EdDSA` and so on for
-  a public key. -/
+  /-- How they are signed: `HS256` and so on for a secret, `RS256`, `PS256`, `ES256`, `EdDSA` and so
+  on for a public key. -/
   algorithm : Option String := none
   /-- The secret, or the public key in PEM. -/
   key : Option String := none
@@ -144,7 +146,8 @@ structure JwtOptions where
   keyFile : Option System.FilePath := none
   /-- Who they have to be from (`iss`). None: anybody who has the key. -/
   issuer : Option String := none
-  /-- Who they have to be for (`aud`). None: tokens that are for somebody in particular are refused. -/
+  /-- Who they have to be for (`aud`). None: tokens that are for somebody in particular are
+  refused. -/
   audience : Option String := none
   deriving Inhabited
 
@@ -155,8 +158,8 @@ inductive Access where
   | everybody
   /-- The program is asked (`Router.authorize`). -/
   | program
-  /-- JSON Web Tokens say so, in the lists `subscribe`, `publish`, `history` and `presence` of their claim
-  `lithe`. -/
+  /-- JSON Web Tokens say so, in the lists `subscribe`, `publish`, `history` and `presence` of their
+  claim `lithe`. -/
   | jwt (options : JwtOptions)
   deriving Inhabited
 
@@ -164,8 +167,8 @@ inductive Access where
 structure MountOptions where
   /-- Who says what clients may do. -/
   access : Access := .everybody
-  /-- How long the program may take to answer a question; then the client is refused, and may try again.
-  Default: 5 s. Cannot be off. -/
+  /-- How long the program may take to answer a question; then the client is refused, and may try
+  again. Default: 5 s. Cannot be off. -/
   authorizeTimeoutMs : Setting := .default
   /-- The pages that may connect, as a browser names them, or `*` for all. Default: pages from the
   server's own host. -/
@@ -176,7 +179,8 @@ structure MountOptions where
   maxChannels : Setting := .default
   /-- How many clients there may be. Default: no limit but the server's. -/
   maxConnections : Setting := .default
-  /-- About how many bytes are on their way to a client at a time. Default: 64 KiB. Cannot be off. -/
+  /-- About how many bytes are on their way to a client at a time. Default: 64 KiB. Cannot be
+  off. -/
   maxInFlightBytes : Setting := .default
   /-- After how long without an event a comment is sent on an event stream. Default: 15 s. -/
   keepAliveMs : Setting := .default

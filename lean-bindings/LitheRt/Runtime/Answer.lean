@@ -83,8 +83,8 @@ private def isPlainStream (response : Response) : Bool :=
     | "cache-control" => true
     | _ => false
 
-/-- Has comments sent while the events of a stream keep it waiting, for one whose headers the library's
-own event streams do not have. -/
+/-- Has comments sent while the events of a stream keep it waiting, for one whose headers the
+library's own event streams do not have. -/
 private partial def keptAlive (cancel : CancelToken) (source : SSESource) (stream : BodyStream) :
     IO BodyStream := do
   let period? : Option Nat := match source.keepAliveMs with

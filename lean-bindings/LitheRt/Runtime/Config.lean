@@ -9,8 +9,8 @@ structure ServerConfig where
   host : String := "127.0.0.1"
   /-- The port to listen on. 0 lets the system choose one (`Server.port`). -/
   port : UInt16 := 0
-  /-- A directory. Its files answer the requests for them, and an `index.html` those for where it is;
-  all others go to the router. -/
+  /-- A directory. Its files answer the requests for them, and an `index.html` those for where it
+  is; all others go to the router. -/
   staticDir : Option System.FilePath := none
   /-- A PEM file with the certificate chain for TLS. -/
   tlsCertFile : Option System.FilePath := none
@@ -44,16 +44,17 @@ structure ServerConfig where
   idleTimeoutMs : Setting := .default
   /-- How long a client may take no byte of a response or event stream. Default: 30 s. -/
   writeTimeoutMs : Setting := .default
-  /-- Whether requests reach their handlers before their bodies, which `Request.bodyStream` reads. -/
+  /-- Whether requests reach their handlers before their bodies, which `Request.bodyStream`
+  reads. -/
   streamBodies : Bool := false
   /-- How long a client is asked to stay away at most when the server drains or is too busy; each is
   given a time of its own. Default: 10 s. -/
   reconnectMs : Setting := .default
-  /-- How many handlers may run at a time, each on a thread; a request that would be one more is told
-  to come back later. Connections of the event loop do not count. -/
+  /-- How many handlers may run at a time, each on a thread; a request that would be one more is
+  told to come back later. Connections of the event loop do not count. -/
   maxHandlers : Nat := 1024
-  /-- Is told of what a handler throws that is no `HttpError`, and of what a WebSocket's handler throws;
-  clients are not. By default it is written to the standard error. -/
+  /-- Is told of what a handler throws that is no `HttpError`, and of what a WebSocket's handler
+  throws; clients are not. By default it is written to the standard error. -/
   onError : IO.Error → IO Unit := fun error => IO.eprintln s!"lithe: {plainError error}"
 
 namespace ServerConfig

@@ -7,8 +7,8 @@ import Std.Sync.Mutex
 /-!
 # The task that takes what happens on a server
 
-One dedicated task waits for all that happens. It starts a dedicated task for each request that has a
-handler, and runs the callbacks of `WSEvents` by itself.
+One dedicated task waits for all that happens. It starts a dedicated task for each request that has
+a handler, and runs the callbacks of `WSEvents` by itself.
 -/
 
 namespace LitheRt
@@ -89,8 +89,8 @@ private def answer (shared : Shared) (request : UInt64) (req : Request)
     shared.report error
     apologize request cancel .internal
 
-/-- Tells a client to come back later; an `EventSource`, which gives up on anything but success, by an
-empty stream. -/
+/-- Tells a client to come back later; an `EventSource`, which gives up on anything but success, by
+an empty stream. -/
 private def refuse (shared : Shared) (request : UInt64) (req : Request) : IO Unit := do
   let response := Response.ofError (.unavailable "too many requests at a time")
   try
@@ -120,8 +120,8 @@ private def handle (shared : Shared) (request : UInt64) (req : Request)
     try answer shared request req params handler finally FFI.requestFree request
   unless ← spawn shared action do refuse shared request req
 
-/-- Answers a question of who may do what, on a thread of its own, and frees it. When there are too many the
-client is refused, and may try again. -/
+/-- Answers a question of who may do what, on a thread of its own, and frees it. When there are too
+many the client is refused, and may try again. -/
 private def authorize (shared : Shared) (question : UInt64) : IO Unit := do
   let unavailable : IO Unit := do
     try Authorization.answer question (.refuse .unavailable) finally FFI.authorizationFree question

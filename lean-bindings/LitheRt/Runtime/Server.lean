@@ -15,11 +15,12 @@ structure Server where
 namespace Server
 
 /-- Starts a server: when this returns, it is listening. It runs until `shutdown`, on a dedicated
-task, on which the callbacks of `WSEvents` are called; each request gets another one for its handler.
-They keep the process alive, so a program that is to end calls `shutdown` before `main` returns.
+task, on which the callbacks of `WSEvents` are called; each request gets another one for its
+handler. They keep the process alive, so a program that is to end calls `shutdown` before `main`
+returns.
 
-Errors: when a setting or pattern makes no sense, the address cannot be listened on, or a file of the
-configuration cannot be read. Blocks for as long as the system takes to start threads. -/
+Errors: when a setting or pattern makes no sense, the address cannot be listened on, or a file of
+the configuration cannot be read. Blocks for as long as the system takes to start threads. -/
 def start (config : ServerConfig := {}) (router : Router) : IO Server := plainly do
   if let some words := router.error? then throw (.userError words)
   let handle ← FFI.withOptions .server (← config.fields) FFI.serverStart
@@ -52,8 +53,8 @@ down. -/
 def metrics (server : Server) : IO String :=
   plainly (FFI.serverMetrics server.shared.server)
 
-/-- What the server has counted since it was started, and what there is at present. Never blocks. Errors: when
-it was shut down. -/
+/-- What the server has counted since it was started, and what there is at present. Never blocks.
+Errors: when it was shut down. -/
 def stats (server : Server) : IO ServerStats :=
   plainly do return .ofCounters (← FFI.serverStats server.shared.server)
 
@@ -73,12 +74,12 @@ private def stop (server : Server) (drainMs : UInt32) : IO Unit := do
   catch error => shared.report error
   shared.update ({ · with stopped := true })
 
-/-- Shuts the server down: takes no new connections, ends event streams, closes WebSockets with 1001,
-and waits for `drainMs` milliseconds at most for the clients and handlers to be done; then it cuts the
-rest. Whoever is blocked on a connection of the server is woken, and all tokens are set.
+/-- Shuts the server down: takes no new connections, ends event streams, closes WebSockets with
+1001, and waits for `drainMs` milliseconds at most for the clients and handlers to be done; then it
+cuts the rest. Whoever is blocked on a connection of the server is woken, and all tokens are set.
 
-Blocks until all handlers have returned. Called by one of them, or within an event loop, it returns at
-once, and what it does goes on. Another call waits for the first. -/
+Blocks until all handlers have returned. Called by one of them, or within an event loop, it returns
+at once, and what it does goes on. Another call waits for the first. -/
 def shutdown (server : Server) (drainMs : Nat := 5000) : IO Unit := do
   let drainMs := (min drainMs 0x7FFFFFFF).toUInt32
   let shared := server.shared

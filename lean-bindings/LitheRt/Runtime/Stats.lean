@@ -1,7 +1,7 @@
 namespace LitheRt
 
-/-- What a server has counted since it was started, and what there is at present. The numbers are read one by
-one while the server goes on, so two of them may be a moment apart. -/
+/-- What a server has counted since it was started, and what there is at present. The numbers are
+read one by one while the server goes on, so two of them may be a moment apart. -/
 structure ServerStats where
   /-- Connections accepted from the system, those that were refused included. -/
   accepted : UInt64

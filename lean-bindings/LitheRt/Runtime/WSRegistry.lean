@@ -3,8 +3,9 @@ import Std.Data.HashMap
 
 namespace LitheRt
 
-/-- WebSockets that belong together, such as those of a room. It may be used on any task. Those whose
-connection has ended leave it by themselves at the next `broadcast`, or earlier by `remove`. -/
+/-- WebSockets that belong together, such as those of a room. It may be used on any task. Those
+whose connection has ended leave it by themselves at the next `broadcast`, or earlier by
+`remove`. -/
 structure WSRegistry where
   /-- The connections by their numbers. -/
   connections : IO.Ref (Std.HashMap UInt64 WSConnection)
@@ -35,9 +36,9 @@ def list (registry : WSRegistry) : IO (Array WSConnection) :=
 def size (registry : WSRegistry) : IO Nat :=
   return (← registry.connections.get).size
 
-/-- Sends a message to all, but for one if given, and says how many have taken it. It is encoded only
-once. Whoever has no room in its send queue, because its client is slow, misses it; whose connection
-has ended is taken out.
+/-- Sends a message to all, but for one if given, and says how many have taken it. It is encoded
+only once. Whoever has no room in its send queue, because its client is slow, misses it; whose
+connection has ended is taken out.
 
 Never blocks. Errors: none that is about a connection. -/
 def broadcast (registry : WSRegistry) (message : WSMessage)

@@ -44,8 +44,8 @@ instance : BEq WSConnection := ⟨fun a b => a.id == b.id⟩
 
 namespace WSMessage
 
-/-- The message of that kind as the library numbers them: 1 for text, which it has checked, and 2 for
-bytes. -/
+/-- The message of that kind as the library numbers them: 1 for text, which it has checked, and 2
+for bytes. -/
 def ofNative (kind : UInt8) (data : ByteArray) : WSMessage :=
   if kind == 1 then
     match String.fromUTF8? data with
@@ -146,16 +146,16 @@ def close (ws : WSConnection) (code : UInt16 := 1000) (reason : String := "") :
       FFI.wsClose ws.id code.toUInt32 reason
     catch error => unless isLibraryError error 4 do throw error
 
-/-- How the connection ended; none while it has not, which it has when the peer has answered a close, or
-is given up. Waits for that for `timeoutMs` milliseconds at most. Errors: `closed` when the connection's
-handler has returned. -/
+/-- How the connection ended; none while it has not, which it has when the peer has answered a
+close, or is given up. Waits for that for `timeoutMs` milliseconds at most. Errors: `closed` when
+the connection's handler has returned. -/
 def closed? (ws : WSConnection) (timeoutMs : Nat := 0) : ExceptT HttpError IO (Option WSClose) :=
   HttpError.lift do
     let info? ← FFI.wsCloseInfo ws.id (min timeoutMs 0x7FFFFFFF).toUInt32
     return info?.map fun (code, clean, reason) => { code := code.toUInt16, clean, reason }
 
-/-- The subprotocol that was agreed on; empty when there is none. Never blocks. Errors: `closed` when
-the connection's handler has returned. -/
+/-- The subprotocol that was agreed on; empty when there is none. Never blocks. Errors: `closed`
+when the connection's handler has returned. -/
 def protocol (ws : WSConnection) : ExceptT HttpError IO String :=
   HttpError.lift (FFI.wsProtocol ws.id)
 

@@ -10,8 +10,8 @@ namespace LitheRt
 /-- Serves any number of WebSockets on the one thread of the server's event loop. `σ` is what the
 program keeps for each of them.
 
-Nothing in it may block: all connections would wait. What takes long belongs on a task, which may send
-by itself. A throw closes its own connection with 1011, and nothing else. -/
+Nothing in it may block: all connections would wait. What takes long belongs on a task, which may
+send by itself. A throw closes its own connection with 1011, and nothing else. -/
 structure WSEvents (σ : Type) where
   /-- Whether the client may connect: what it throws answers the request. -/
   onConnect : RequestCtx → ExceptT HttpError IO Unit := fun _ => return ()
@@ -19,7 +19,8 @@ structure WSEvents (σ : Type) where
   onOpen : WSConnection → RequestCtx → ExceptT HttpError IO σ
   /-- A message has come in. Gives what to keep from now on. -/
   onMessage : WSConnection → σ → WSMessage → ExceptT HttpError IO σ
-  /-- A connection that was opened has ended, whichever side has ended it. Nothing comes after it. -/
+  /-- A connection that was opened has ended, whichever side has ended it. Nothing comes after
+  it. -/
   onClose : WSConnection → σ → WSClose → IO Unit := fun _ _ _ => return ()
 
 /-- What the event loop does with the connections of one route. -/

@@ -4,7 +4,8 @@ import LitheRt.Http.WebSocket.Connection
 namespace LitheRt
 
 /-- Serves a WebSocket, on a thread of its own (a dedicated task), so it may block. When it returns
-the connection is closed with 1000, and with 1011 when it throws; nothing else is touched by that. -/
+the connection is closed with 1000, and with 1011 when it throws; nothing else is touched by
+that. -/
 abbrev WSHandler := WSConnection → RequestCtx → ExceptT HttpError IO Unit
 
 namespace WSHandler

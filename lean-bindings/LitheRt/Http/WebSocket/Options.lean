@@ -24,8 +24,8 @@ structure WSOptions where
   maxMessagesPerSecond : Setting := .default
   /-- After how long without a byte from the peer it is sent a ping. Default: 25 s. -/
   pingIntervalMs : Setting := .default
-  /-- How long after a ping without an answer, or without taking a byte of what is sent to it, a peer
-  counts as dead. Default: 20 s. Cannot be off. -/
+  /-- How long after a ping without an answer, or without taking a byte of what is sent to it, a
+  peer counts as dead. Default: 20 s. Cannot be off. -/
   peerTimeoutMs : Setting := .default
   /-- After how long without a message from the peer the connection is closed with 1001.
   Default: never. -/
