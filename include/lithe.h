@@ -1432,6 +1432,41 @@ typedef struct lithe_grant_t {
 } lithe_grant_t;
 
 /**
+ * What does not hold any more, although a token says so: `token_id`, `subject`, `channel`, or a
+ * channel of a subject. To be initialized with LITHE_REVOCATION_INIT. The lengths of texts may be
+ * LITHE_CSTR.
+ */
+typedef struct lithe_revocation_t {
+    /**
+     * The size of this struct, which tells its version.
+     */
+    size_t size;
+    /**
+     * One token, by its number (jti).
+     */
+    struct lithe_string_t token_id;
+    /**
+     * All tokens of whom they name (sub); with `channel`, the channel in those alone.
+     */
+    struct lithe_string_t subject;
+    /**
+     * A channel, or all channels of a pattern, in all tokens.
+     */
+    struct lithe_string_t channel;
+    /**
+     * Of a subject or a channel: only in tokens that were issued before then (iat), in milliseconds
+     * since 1970. The time of a token is in seconds: who gets one in the very second is hit as well.
+     * Default: before now.
+     */
+    int64_t issued_before_ms;
+    /**
+     * When the last of these tokens has expired, in milliseconds since 1970, so that it need not be
+     * remembered for longer. Default: as long from now as `longest_token_ms` of the hub says.
+     */
+    int64_t until_ms;
+} lithe_revocation_t;
+
+/**
  * LITHE_ROLE_SERVER or LITHE_ROLE_CLIENT.
  */
 typedef int32_t lithe_role;
@@ -2928,6 +2963,22 @@ int32_t lithe_authorization_answer(lithe_authorization_t authorization,
  * Never blocks. Errors: BAD_HANDLE.
  */
 int32_t lithe_authorization_free(lithe_authorization_t authorization);
+
+/**
+ * Revokes tokens that have yet to expire, for what is mounted with LITHE_AUTHORIZE_JWT: who
+ * presents one is refused, and streams that it has opened end, with the event lithe.error if they
+ * are event streams. Where a channel is revoked, they lose that channel. It holds here at once, and
+ * with Redis on the other hubs as soon as they hear of it, also on those that start later.
+ *
+ * The hub has to be told by `longest_token_ms` of its options how long tokens live. Without Redis,
+ * what was revoked is forgotten with the hub: revoke again when the program starts.
+ *
+ * Never blocks, unless the hub has a Redis: then it waits for that as lithe_publish does. Errors:
+ * BAD_HANDLE, BAD_ARGUMENT, NOT_UTF8, TOO_LARGE, WRONG_STATE when the hub has no
+ * `longest_token_ms`, FULL when 100,000 revocations are in force, or 1,000 of channels; with Redis
+ * IO and TIMEOUT: then it holds here, and is to be revoked again for the others.
+ */
+int32_t lithe_hub_revoke(lithe_hub_t hub, const struct lithe_revocation_t *revocation);
 
 /**
  * Makes one end of a WebSocket, for a host that has sockets of its own. The handshake is the

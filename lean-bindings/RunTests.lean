@@ -15,6 +15,7 @@ def tests : List (String × IO Unit) := [
   ("WebSockets have handlers that block", ServerTests.webSockets),
   ("WebSockets share an event loop", ServerTests.eventLoop),
   ("a peer that does not read is left alone", ServerTests.slowPeer),
+  ("a peer that does not read may be thrown out", ServerTests.slowPeerThrows),
   ("a shutdown wakes all", ServerTests.shutdown),
   ("publications have a history", HubTests.publications),
   ("subscribers get what is published", HubTests.subscriptions),

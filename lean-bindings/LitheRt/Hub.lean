@@ -197,7 +197,8 @@ none, so that a browser that comes back gets what it has missed. -/
 def Response.subscribe (hub : Hub) (channels : List String) (options : SubscribeOptions := {})
     (keepAliveMs : Setting := .default) (retryMs : Setting := .default) : Response where
   takeover := some fun request => do
-    let cursor := options.cursor <|> (← FFI.requestLastEventId request)
+    let lastEventId := (← FFI.requestLastEventId request).filter (!·.contains '\x00')
+    let cursor := options.cursor <|> lastEventId
     let fields ← FFI.Fields.setting #[("events", "1")] "keep_alive_ms" keepAliveMs
     let fields ← fields.setting "retry_ms" retryMs
     let sse ← FFI.withOptions .sse fields (FFI.sseOpen request)

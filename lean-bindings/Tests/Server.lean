@@ -219,6 +219,25 @@ def slowPeer : IO Unit := do
     IO.ofExcept sender.get
     expect "errors" (← errors.get) #[]
 
+/-- A callback that throws while its connection waits for room ends it, and that is told. -/
+def slowPeerThrows : IO Unit := do
+  let closed ← IO.mkRef none
+  let echo : WSEvents Unit := {
+    onOpen := fun _ _ => return ()
+    onMessage := fun ws _ message => do
+      if message == .text "throw" then throw (.badRequest "no")
+      ws.sendBinary (.mk (Array.replicate 600000 7))
+    onClose := fun _ _ how => closed.set (some how.code.toNat)
+  }
+  withServer (Router.new.wsEvents "/echo" echo) fun server errors => do
+    let client ← Client.webSocket server.port "/echo"
+    for _ in [0:20] do client.sendText "more"
+    IO.sleep 200
+    client.sendText "throw"
+    expect "the close code" (← client.closeCode) 1011
+    eventually "onClose" do return (← closed.get) == some 1011
+    expect "errors" (← errors.get) #["400 bad_request: no"]
+
 def shutdown : IO Unit := do
   let inside ← IO.mkRef none
   let returned ← IO.mkRef 0

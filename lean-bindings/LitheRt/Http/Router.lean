@@ -102,8 +102,8 @@ structure Router where
   routes : Array Router.Route := #[]
   /-- The hubs. -/
   mounts : Array Router.Mount := #[]
-  /-- Answers what no route fits. -/
-  fallback : Handler := fun _ => throw .notFound
+  /-- Answers what no route fits; none is for 404. -/
+  fallback : Option Handler := none
   /-- Says what the clients of hubs may do that are mounted so (`Access.program`). -/
   authorizer? : Option Authorizer := none
 
@@ -160,7 +160,7 @@ def nest (router : Router) (pattern : String) (child : Router) : Router :=
 
 /-- Answers what no route fits, instead of a 404. -/
 def withFallback (router : Router) (handler : Handler) : Router :=
-  { router with fallback := handler }
+  { router with fallback := some handler }
 
 /-- Has the program say what the clients of hubs may do that are mounted so (`Access.program`). -/
 def authorize (router : Router) (authorizer : Authorizer) : Router :=
@@ -172,7 +172,7 @@ def wrap (router : Router) (middleware : Handler → Handler) : Router :=
     routes := router.routes.map fun r => match r.endpoint with
       | .handler h => { r with endpoint := .handler (middleware h) }
       | .events _ => r
-    fallback := middleware router.fallback }
+    fallback := middleware (router.fallback.getD fun _ => throw .notFound) }
 
 /-- What becomes of a request. -/
 inductive Choice where

@@ -31,9 +31,9 @@ def readBody (request : UInt64) (req : Request) : IO Request := do
       let piece ← plainly (FFI.requestRead request readBytes FFI.forever)
       return if piece.isEmpty then none else some piece } }
 
-/-- Whether the connection has ended, which is nobody's error. -/
+/-- Whether the client has gone, or was told that its page may not connect, which is nobody's error. -/
 private def isGone (error : IO.Error) : Bool :=
-  isLibraryError error 1 || isLibraryError error 11
+  [1, 11, 12].any (isLibraryError error)
 
 /-- Runs an action that a connection's end may cut short. -/
 private def untilGone (action : IO Unit) : IO Unit := do

@@ -35,21 +35,22 @@ def isCanceled (token : CancelToken) : IO Bool := do
   | some wait => wait 0
   | none => return false
 
-/-- How long a sleeper takes at most to see that the token was set, in milliseconds. -/
-private def tickMs : Nat := 50
+/-- How long a sleeper takes at most to see that the token was set, in milliseconds: without a
+connection, and with one, which ends when the server shuts down, so that `cancel` alone is late. -/
+private def tickMs : Nat × Nat := (50, 500)
 
-/-- Sleeps for so many milliseconds, or until the token is set, and says whether it is. It wakes at
-once when the connection ends, and else within 50 ms. Blocks. -/
+/-- Sleeps for so many milliseconds, or until the token is set, and says whether it is. When the
+connection ends it wakes at once; before the request is answered it takes 50 ms at most to see that
+the server shuts down, and after `cancel` half a second. Blocks. -/
 partial def sleep (token : CancelToken) (ms : Nat) : IO Bool := do
   let until_ := (← IO.monoMsNow) + ms
   let rec go : IO Bool := do
     if ← token.isSet then return true
     let now ← IO.monoMsNow
     if until_ ≤ now then return ← token.isCanceled
-    let tick := (min (until_ - now) tickMs).toUInt32
     match ← token.connection.get with
-    | some wait => if ← wait tick then return true
-    | none => IO.sleep tick
+    | some wait => if ← wait (min (until_ - now) tickMs.2).toUInt32 then return true
+    | none => IO.sleep (min (until_ - now) tickMs.1).toUInt32
     go
   go
 

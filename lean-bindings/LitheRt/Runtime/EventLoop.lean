@@ -163,7 +163,10 @@ private def dispatch (shared : Shared) (sinks : Array (Option WSSink)) (request 
     let response := if req.method == .OPTIONS then Response.empty else .ofError .methodNotAllowed
     answerNow shared request (response.withHeader "allow" allow)
   | .onlyWebSocket => answerNow shared request (.ofError .upgradeRequired)
-  | .nothing => handle shared request req [] shared.router.fallback
+  | .nothing =>
+    match shared.router.fallback with
+    | some handler => handle shared request req [] handler
+    | none => answerNow shared request (.ofError .notFound)
 
 /-- Takes one event of the batch. -/
 private def take (shared : Shared) (sinks : Array (Option WSSink)) (batch : FFI.Batch)

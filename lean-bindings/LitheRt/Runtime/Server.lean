@@ -66,12 +66,12 @@ def wait (server : Server) : IO Unit :=
 private def stop (server : Server) (drainMs : UInt32) : IO Unit := do
   let shared := server.shared
   shared.shutdown.set true
-  try
-    discard <| FFI.serverDrain shared.server drainMs
-    FFI.serverStop shared.server
-    shared.await fun t => t.loopEnded && t.handlers == 0
-    FFI.serverFree shared.server
-  catch error => shared.report error
+  let orReport (action : IO Unit) : IO Unit := do
+    try action catch error => shared.report error
+  orReport (discard <| FFI.serverDrain shared.server drainMs)
+  orReport (FFI.serverStop shared.server)
+  shared.await fun t => t.loopEnded && t.handlers == 0
+  orReport (FFI.serverFree shared.server)
   shared.update ({ · with stopped := true })
 
 /-- Shuts the server down: takes no new connections, ends event streams, closes WebSockets with

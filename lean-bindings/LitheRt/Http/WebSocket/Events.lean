@@ -60,10 +60,11 @@ private def turn (ws : WSConnection) (callback : ExceptT HttpError IO α) : IO (
     throw error
   finally loop.turn.set 0
 where
-  /-- What waits to be sent is dropped. -/
+  /-- What waits to be sent is dropped. The end of a paused connection would not be told. -/
   fail : IO Unit := do
     if let some loop := ws.loop? then loop.deferred.set #[]
     FFI.wsClose ws.id 1011 ""
+    FFI.wsResume ws.id
 
 /-- Does what was deferred, as far as there is room, and receives again when all is done. -/
 private def flush (ws : WSConnection) (loop : WSLoop) : IO Unit := do
@@ -77,7 +78,7 @@ private def flush (ws : WSConnection) (loop : WSLoop) : IO Unit := do
       if isLibraryError error 3 then
         return ← loop.deferred.set (deferred.extract i)
       unless isLibraryError error 1 do throw error
-  unless deferred.isEmpty do FFI.wsResume ws.id
+  FFI.wsResume ws.id
 
 /-- What the event loop does with the connections, whose events bear the number of their route. The
 callbacks run on the thread that calls this. -/
@@ -107,7 +108,7 @@ def start (events : WSEvents σ) (options : WSOptions) (route : UInt64) : IO WSS
         entry.state.set state
         entry.failed.set false
     writable := fun id => do
-      let some entry := (← entries.get)[id]? | return
+      let some entry := (← entries.get)[id]? | FFI.wsResume id
       if let some loop := entry.connection.loop? then flush entry.connection loop
     close := fun id how => do
       let some entry := (← entries.get)[id]? | FFI.wsFree id
