@@ -41,20 +41,44 @@ pub fn include_dir() -> PathBuf {
     root().join("include")
 }
 
-/// Where `liblithe.a` and `liblithe.so` are; they are built first, once for all tests.
+/// Where `liblithe.a` and `liblithe.so` are; they are built first, once for all tests. They are those
+/// of the profile `release`, which is built sooner and has line numbers, or with
+/// `LITHE_TEST_LIBRARY=dist` those that `make install` installs.
 pub fn library() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     DIRECTORY.get_or_init(|| {
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        run(Command::new(cargo)
-            .args(["build", "--quiet", "--release", "--locked", "--package", "lithe-rt", "--lib"])
-            .args(["--features", "ffi", "--target-dir"])
-            .arg(target_dir())
-            .current_dir(root()));
-        let directory = target_dir().join("release");
+        let profile = match env::var("LITHE_TEST_LIBRARY").as_deref() {
+            Ok("dist") => {
+                build_dist();
+                "dist"
+            }
+            Ok("release") | Err(_) => {
+                build_release();
+                "release"
+            }
+            Ok(other) => panic!("LITHE_TEST_LIBRARY={other}: there is release, and dist"),
+        };
+        let directory = target_dir().join(profile);
         name_shared_library(&directory);
         directory
     })
+}
+
+fn build_release() {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    run(Command::new(cargo)
+        .args(["build", "--quiet", "--release", "--locked", "--package", "lithe-rt", "--lib"])
+        .args(["--features", "ffi", "--target-dir"])
+        .arg(target_dir())
+        .current_dir(root()));
+}
+
+/// Builds what `make install` installs, once for all tests.
+fn build_dist() {
+    static BUILT: Once = Once::new();
+    BUILT.call_once(|| {
+        run(&mut make_command(&["dist"]));
+    });
 }
 
 /// Gives the shared library, where cargo has put it, the name that programs ask for when they
@@ -76,10 +100,7 @@ fn name_shared_library(directory: &Path) {
 ///
 /// When it fails.
 pub fn make(arguments: &[&str]) -> String {
-    static BUILT: Once = Once::new();
-    BUILT.call_once(|| {
-        run(&mut make_command(&["dist"]));
-    });
+    build_dist();
     let output = run(&mut make_command(arguments));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
