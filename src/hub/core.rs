@@ -265,10 +265,12 @@ impl Shared {
                 let (budget, sequence) = (self.budget.clone(), self.sequence.clone());
                 Channel::new(name.clone(), options, budget, sequence, tick, mirrors)
             });
+            let done = act(&channel);
+            // Not before: when its log is read it may have to make room, if nobody wants it.
             if let (true, Some(backplane)) = (created, &self.backplane) {
                 backplane.attach(name);
             }
-            if let Ok(done) = act(&channel) {
+            if let Ok(done) = done {
                 return done;
             }
         }

@@ -1,5 +1,9 @@
 //! The suite over hubs of one process, and over one hub without a backplane.
 
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
+
 use lithe::hub::backplane::Memory;
 use lithe::hub::{ChannelName, GapReason, Hub, SubscribeError};
 
@@ -143,4 +147,46 @@ async fn a_hub_that_is_gone_leaves_the_others_alone() {
     drop(there);
     publish(&here, &channel, "still").await;
     assert_eq!(next_data(&mut subscription).await, "still");
+}
+
+/// Fails instead of hanging: what hangs does not give its thread back.
+fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, result) = mpsc::channel();
+    std::thread::spawn(move || done.send(work()));
+    result.recv_timeout(Duration::from_secs(60)).expect("it is not done in time")
+}
+
+#[tokio::test]
+async fn channels_beyond_the_budget_can_be_subscribed_to() {
+    let memory = Memory::new();
+    publish_all(&memory.hub(), &name("room.5"), 0..100).await;
+    // There is no room for anything else than those to which somebody listens.
+    let hub = builder().history_budget(2_000).backplane(memory.node()).build();
+    let rooms = (0..10).map(|number| name(&format!("room.{number}")));
+    let mut subscription = on_a_thread(move || hub.subscribe(rooms).unwrap());
+    for _ in 0..10 {
+        next_subscribed(&mut subscription).await;
+    }
+}
+
+/// Publishes when it is woken, at once.
+struct Answers(Hub);
+
+impl Wake for Answers {
+    fn wake(self: Arc<Self>) {
+        self.0.publish_blocking(&name("answers"), "heard").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn who_is_woken_by_a_publication_may_publish() {
+    let memory = Memory::new();
+    let (here, there) = (memory.hub(), memory.hub());
+    let mut questions = subscribe(&here, &name("questions")).await;
+    let mut answers = subscribe(&there, &name("answers")).await;
+    let waker = Waker::from(Arc::new(Answers(here.clone())));
+    assert!(questions.poll_next(&mut Context::from_waker(&waker)).is_pending());
+    on_a_thread(move || there.publish_blocking(&name("questions"), "who?").unwrap());
+    assert_eq!(next_data(&mut questions).await, "who?");
+    assert_eq!(next_data(&mut answers).await, "heard");
 }

@@ -31,9 +31,16 @@ pub struct MemoryNode {
 struct Broker {
     logs: Mutex<HashMap<ChannelName, Log>>,
     nodes: Mutex<Vec<Weak<Node>>>,
-    /// Whoever holds it passes on: publications arrive in the order in which they were appended.
-    passing: Mutex<()>,
+    passing: Mutex<Passing>,
     away: Mutex<Option<SystemTime>>,
+}
+
+/// What was appended and is yet to be passed on, in that order.
+#[derive(Default)]
+struct Passing {
+    waiting: VecDeque<(ChannelName, Record)>,
+    /// Somebody passes on already, one by one.
+    busy: bool,
 }
 
 struct Log {
@@ -167,6 +174,15 @@ impl Node {
     }
 }
 
+/// Whoever has it passes on.
+struct Busy<'a>(&'a Broker);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.passing).busy = false;
+    }
+}
+
 impl Broker {
     fn check_available(&self) -> Result<(), Unavailable> {
         match *lock(&self.away) {
@@ -177,17 +193,35 @@ impl Broker {
 
     fn publish(&self, message: Outgoing) -> Result<Receipt, Unavailable> {
         self.check_available()?;
-        let _passing = lock(&self.passing);
         let channel = message.channel.clone();
-        let (receipt, record) = {
+        let receipt = {
             let mut logs = lock(&self.logs);
-            logs.entry(channel.clone()).or_insert_with(Log::new).append(message)
+            let log = logs.entry(channel.clone()).or_insert_with(Log::new);
+            let (receipt, record) = log.append(message);
+            lock(&self.passing).waiting.extend(record.map(|record| (channel, record)));
+            receipt
         };
-        if let Some(record) = record {
+        self.pass_on();
+        Ok(receipt)
+    }
+
+    /// Passes on what waits, unless somebody does already. Not under a lock: those who are woken by
+    /// it may publish.
+    fn pass_on(&self) {
+        loop {
+            let (channel, record) = {
+                let mut passing = lock(&self.passing);
+                if passing.busy {
+                    return;
+                }
+                let Some(next) = passing.waiting.pop_front() else { return };
+                passing.busy = true;
+                next
+            };
+            let _busy = Busy(self);
             let nodes: Vec<_> = lock(&self.nodes).iter().filter_map(Weak::upgrade).collect();
             nodes.iter().for_each(|node| node.pass_on(&channel, &record));
         }
-        Ok(receipt)
     }
 
     fn read(&self, channel: &ChannelName, after: Offset) -> Result<Page, Unavailable> {

@@ -1,6 +1,7 @@
 //! Channels whose log is a mirror of the backplane's.
 
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::{Channel, State};
@@ -79,6 +80,9 @@ impl Channel {
         let delivery = self.offer(&mut state, record, now, unix_millis);
         if delivery == Delivery::Appended {
             self.trim_and_tell(state, now, wakers);
+        } else {
+            drop(state);
+            wakers.into_iter().for_each(Waker::wake);
         }
         delivery
     }
@@ -173,10 +177,12 @@ impl Channel {
         let mut wakers = Vec::new();
         let Ok(mut state) = self.enter(patterns, &mut wakers) else { return Loaded::Done };
         if let Some(epoch) = state.is_forked(&page) {
+            self.trim_and_tell(state, now, wakers);
             return Loaded::Forked(epoch);
         }
         let lost_to = state.lost_to(page.top.position);
         if !state.begin_unless_same(after, &page) {
+            self.trim_and_tell(state, now, wakers);
             return Loaded::More;
         }
         let mut records = page.records;
