@@ -93,14 +93,14 @@ itself and again whenever the connection breaks (`isHealthy`).
 
 Errors: when an option makes no sense. -/
 def create (options : HubOptions := {}) : IO Hub := plainly do
-  FFI.withOptions .hub (← options.fields) fun handle => do
-    let namespaces ← options.namespaces.mapM fun ns => do
-      return (← FFI.optionsCreate FFI.OptionsKind.channel.number, ← ns.fields)
-    try
-      for (ns, fields) in namespaces do
-        for (name, value) in fields do FFI.optionsSet ns name value
-      return ⟨← FFI.hubCreate handle (namespaces.map (·.1))⟩
-    finally for (ns, _) in namespaces do FFI.optionsFree ns
+  FFI.withOptions .hub (← options.fields) (withNamespaces options.namespaces.toList #[])
+where
+  /-- Makes the hub with those namespaces, and those that are made already. -/
+  withNamespaces : List ChannelOptions → Array UInt64 → UInt64 → IO Hub
+    | [], made, options => return ⟨← FFI.hubCreate options made⟩
+    | ns :: rest, made, options => do
+      FFI.withOptions .channel (← ns.fields) fun handle =>
+        withNamespaces rest (made.push handle) options
 
 /-- Ends a hub, behind the shutdown of the servers that use it. Blocks until its thread has
 ended. -/

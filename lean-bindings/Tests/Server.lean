@@ -273,6 +273,10 @@ def mistakes : IO Unit := do
   expectIn "a text with a NUL" (← failure (Server.start { host := "a\x00b" } Router.new)) "NUL"
   let pattern := Router.new.get "/*a/b" fun _ => return .empty
   expectIn "a pattern" (← failure (Server.start {} pattern)) "*a"
+  let options := Router.new.ws "/" (fun _ _ => return ()) { pingIntervalMs := 0 }
+  expectIn "an option" (← failure (Server.start {} options)) "ping_interval_ms"
+  let options := Router.new.ws "/" (fun _ _ => return ()) { closeTimeoutMs := 10000000000 }
+  expectIn "an option" (← failure (Server.start {} options)) "close_timeout_ms"
   let first ← Server.start {} Router.new
   let taken ← failure (Server.start { port := first.port } Router.new)
   expectIn "a port" taken s!"127.0.0.1:{first.port}"

@@ -82,6 +82,8 @@ structure Route where
   pattern : Pattern
   /-- What is done. -/
   endpoint : Endpoint
+  /-- Throws when the route makes no sense. -/
+  check : IO Unit := return ()
 
 /-- A hub that the library serves below a path. -/
 structure Mount where
@@ -116,7 +118,8 @@ def new : Router := {}
 counts, and of two that are the same the first. -/
 def route (router : Router) (method : Method) (pattern : String) (handler : Handler) : Router :=
   { router with
-    routes := router.routes.push ⟨some method, Pattern.parse pattern, .handler handler⟩ }
+    routes := router.routes.push
+      { method := some method, pattern := Pattern.parse pattern, endpoint := .handler handler } }
 
 /-- Adds a route for GET, and for HEAD, to which the body is left out. -/
 def get (router : Router) (pattern : String) (handler : Handler) : Router :=
@@ -142,14 +145,23 @@ def delete (router : Router) (pattern : String) (handler : Handler) : Router :=
 def ws (router : Router) (pattern : String) (handler : WSHandler) (options : WSOptions := {}) :
     Router :=
   { router with
-    routes := router.routes.push
-      ⟨none, Pattern.parse pattern, .handler (handler.toHandler options)⟩ }
+    routes := router.routes.push {
+      method := none
+      pattern := Pattern.parse pattern
+      endpoint := .handler (handler.toHandler options)
+      check := options.check
+    } }
 
 /-- Adds a route for WebSockets that all share the thread of the event loop. -/
 def wsEvents (router : Router) (pattern : String) (events : WSEvents σ)
     (options : WSOptions := {}) : Router :=
   { router with
-    routes := router.routes.push ⟨none, Pattern.parse pattern, .events (events.start options)⟩ }
+    routes := router.routes.push {
+      method := none
+      pattern := Pattern.parse pattern
+      endpoint := .events (events.start options)
+      check := options.check
+    } }
 
 /-- Adds the routes of another router below a pattern. Its fallback does not count. -/
 def nest (router : Router) (pattern : String) (child : Router) : Router :=

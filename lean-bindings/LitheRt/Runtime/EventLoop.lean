@@ -211,7 +211,7 @@ partial def run (shared : Shared) : IO Unit := do
       for index in [0:count.toNat] do
         try take shared sinks batch index.toUInt32 catch error => shared.report error
       go
-  go
+  try go finally for sink in sinks do if let some sink := sink then sink.stop
 
 end EventLoop
 

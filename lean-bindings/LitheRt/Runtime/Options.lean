@@ -55,13 +55,20 @@ inductive OptionsKind where
 def OptionsKind.number (kind : OptionsKind) : UInt32 :=
   kind.ctorIdx.toUInt32 + 1
 
-/-- Makes options for the time of an action. -/
-def withOptions (kind : OptionsKind) (fields : Fields) (action : UInt64 → IO α) : IO α := do
+/-- Makes options, which are there until `optionsFree`. -/
+def newOptions (kind : OptionsKind) (fields : Fields) : IO UInt64 := do
   let options ← optionsCreate kind.number
   try
     for (name, value) in fields do optionsSet options name value
-    action options
-  finally optionsFree options
+    return options
+  catch error =>
+    optionsFree options
+    throw error
+
+/-- Makes options for the time of an action. -/
+def withOptions (kind : OptionsKind) (fields : Fields) (action : UInt64 → IO α) : IO α := do
+  let options ← newOptions kind fields
+  try action options finally optionsFree options
 
 end FFI
 

@@ -23,6 +23,7 @@ Errors: when a setting or pattern makes no sense, the address cannot be listened
 the configuration cannot be read. Blocks for as long as the system takes to start threads. -/
 def start (config : ServerConfig := {}) (router : Router) : IO Server := plainly do
   if let some words := router.error? then throw (.userError words)
+  for route in router.routes do route.check
   let handle ← FFI.withOptions .server (← config.fields) FFI.serverStart
   try
     for mount in router.mounts do

@@ -33,6 +33,8 @@ structure WSSink where
   writable : UInt64 → IO Unit
   /-- The connection has ended. -/
   close : UInt64 → WSClose → IO Unit
+  /-- The server has ended. -/
+  stop : IO Unit
 
 namespace WSEvents
 
@@ -86,11 +88,12 @@ def start (events : WSEvents σ) (options : WSOptions) (route : UInt64) : IO WSS
   let entries : IO.Ref (Std.HashMap UInt64 (Entry σ)) ← IO.mkRef {}
   let thread ← IO.getTID
   let currentTurn ← IO.mkRef 0
-  let fields := (← options.fields).push ("events", "1") |>.push ("user_data", toString route)
+  let acceptOptions ← FFI.newOptions .ws <|
+    (← options.fields).push ("events", "1") |>.push ("user_data", toString route)
   return {
     connect := fun ctx request => do
       events.onConnect ctx
-      let id ← HttpError.lift (FFI.withOptions .ws fields (FFI.wsAccept request))
+      let id ← HttpError.lift (FFI.wsAccept request acceptOptions)
       let loop := { thread, turn := currentTurn, deferred := ← IO.mkRef #[] }
       let connection : WSConnection := { id, loop? := some loop }
       ctx.cancel.connection.set <| some fun ms => do
@@ -115,6 +118,7 @@ def start (events : WSEvents σ) (options : WSOptions) (route : UInt64) : IO WSS
       entries.modify (·.erase id)
       try events.onClose entry.connection (← entry.state.get) how
       finally FFI.wsFree id
+    stop := FFI.optionsFree acceptOptions
   }
 
 end WSEvents

@@ -54,4 +54,8 @@ def WSOptions.fields (options : WSOptions) : IO FFI.Fields := do
   fields ← fields.setting "idle_timeout_ms" options.idleTimeoutMs
   fields.setting "close_timeout_ms" options.closeTimeoutMs
 
+/-- Looks whether the options can be set. Errors: when they cannot. -/
+def WSOptions.check (options : WSOptions) : IO Unit := do
+  FFI.withOptions .ws (← options.fields) fun _ => return ()
+
 end LitheRt
