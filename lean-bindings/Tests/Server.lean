@@ -243,6 +243,9 @@ def shutdown : IO Unit := do
   let returned ← IO.mkRef 0
   let router := Router.new
     |>.ws "/ws" (fun ws ctx => do echo ws ctx; returned.modify (· + 1))
+    |>.ws "/token" (fun _ ctx => do
+      while !(← ctx.cancel.sleep 60000) do pure ()
+      returned.modify (· + 1))
     |>.get "/sse" (fun ctx => return .sse <| .fromSSEEvents (close := returned.modify (· + 1)) do
       if ← ctx.cancel.sleep 60000 then return none
       return some {})
@@ -254,14 +257,15 @@ def shutdown : IO Unit := do
     let ws ← Client.webSocket server.port "/ws"
     ws.sendText "x"
     expect "echo" (← ws.receiveText) "x"
+    let token ← Client.webSocket server.port "/token"
     let sse ← Client.connect server.port
     sse.request "GET /sse"
     discard <| sse.untilText "\r\n\r\n"
     expectIn "a handler that shuts down" (← Client.fetch server.port "GET /quit") "bye"
-    expect "WebSockets" (← ws.closeCode) 1001
+    expect "WebSockets" (← ws.closeCode, ← token.closeCode) (1001, 1001)
     discard <| sse.rest
     server.wait
-    expect "handlers that have returned" (← returned.get) 2
+    expect "handlers that have returned" (← returned.get) 3
 
 def mistakes : IO Unit := do
   let failure (action : IO Server) : IO String := do

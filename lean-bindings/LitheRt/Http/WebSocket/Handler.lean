@@ -4,8 +4,8 @@ import LitheRt.Http.WebSocket.Connection
 namespace LitheRt
 
 /-- Serves a WebSocket, on a thread of its own (a dedicated task), so it may block. When it returns
-the connection is closed with 1000, and with 1011 when it throws; nothing else is touched by
-that. -/
+the connection is closed with 1000, or with 1001 when the server shuts down, and when it throws with
+1011; nothing else is touched by that. -/
 abbrev WSHandler := WSConnection → RequestCtx → ExceptT HttpError IO Unit
 
 namespace WSHandler
@@ -18,7 +18,7 @@ private def serve (handler : WSHandler) (options : WSOptions) (ctx : RequestCtx)
     ctx.cancel.connection.set <| some fun ms => do
       try return (← FFI.wsCloseInfo ws ms).isSome catch _ => return true
     match ← (handler { id := ws } ctx).run with
-    | .ok () => pure ()
+    | .ok () => if ← ctx.cancel.shutdown.get then FFI.wsClose ws 1001 ""
     | .error error =>
       FFI.wsClose ws 1011 ""
       unless error.isClosed do throw (.userError (toString error))
