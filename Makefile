@@ -90,7 +90,7 @@ header: ## Generate include/lithe.h from the Rust sources
 	LITHE_UPDATE_HEADER=1 $(CARGO) check --locked --package lithe-rt --lib --features ffi
 
 .PHONY: bench
-bench: $(TARGET)/c/echo $(C_BENCHES) ## Measure echo, fan-out and memory beside a bare TCP echo and axum
+bench: $(TARGET)/c/echo $(TARGET)/c/hub $(C_BENCHES) ## Measure echo, fan-out and memory beside a bare TCP echo and axum
 	$(CARGO) build --release --locked --package lithe-bench
 	$(TARGET)/release/lithe-bench $(BENCH)
 

@@ -7,10 +7,13 @@
 pub mod accept;
 pub mod echo;
 pub mod fanout;
+pub mod follow;
 pub mod idle;
+pub mod load;
 pub mod net;
 pub mod polling;
 pub mod process;
+pub mod publish;
 pub mod report;
 pub mod resume;
 pub mod sse;

@@ -298,6 +298,19 @@ impl Connections {
     }
 }
 
+/// The body that a path is answered with.
+pub fn get(address: SocketAddrV4, path: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    match response.split_once("\r\n\r\n") {
+        Some((head, body)) if head.starts_with("HTTP/1.1 200") => Ok(body.to_owned()),
+        _ => Err(io::Error::other(format!("{path} was answered with {response:?}"))),
+    }
+}
+
 /// Says which connection an error happened on.
 pub fn about(connection: usize, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("connection {connection}: {error}"))

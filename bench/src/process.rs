@@ -15,6 +15,15 @@ const SERVER_CORE: usize = 0;
 /// The core of the load.
 const LOAD_CORE: usize = 1;
 
+/// Starts servers on the core that is theirs; this thread moves to another.
+pub fn on_server_core<T>(start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    // A child inherits the affinity before it has a thread of its own.
+    pin(SERVER_CORE)?;
+    let started = start();
+    pin(LOAD_CORE)?;
+    started
+}
+
 /// A running server; killed when dropped.
 pub struct Server {
     child: Child,
@@ -23,17 +32,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a program that binds port 0 and prints the address as its first line, on a core of
-    /// its own; this thread moves to another.
-    pub fn start_pinned(program: impl AsRef<OsStr>) -> io::Result<Self> {
-        // The child inherits the affinity before it has a thread of its own.
-        pin(SERVER_CORE)?;
-        let server = Server::start(program);
-        pin(LOAD_CORE)?;
-        server
-    }
-
-    /// The same, on any core.
+    /// Starts a program that binds port 0 and prints the address as its first line, perhaps as a
+    /// URL.
     pub fn start(program: impl AsRef<OsStr>) -> io::Result<Self> {
         Server::start_with(program, &[])
     }
@@ -54,7 +54,7 @@ impl Server {
         let stdout = child.stdout.take().expect("it is piped");
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line).map_err(about)?;
-        match line.trim().parse() {
+        match line.trim().trim_start_matches("http://").parse() {
             Ok(address) => Ok(Server { child, address }),
             Err(_) => {
                 let _ = child.kill();
@@ -167,6 +167,23 @@ pub fn cpu_time(pid: u32) -> io::Result<CpuTime> {
         return Err(io::Error::other("this kernel keeps no schedstat"));
     }
     Ok(sum)
+}
+
+/// What a process has taken of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes of resident memory.
+    pub resident: u64,
+    /// Open descriptors.
+    pub descriptors: usize,
+}
+
+impl Usage {
+    /// Reads it.
+    pub fn of(pid: u32) -> io::Result<Self> {
+        let descriptors = fs::read_dir(format!("/proc/{pid}/fd"))?.count();
+        Ok(Usage { resident: resident(pid)?, descriptors })
+    }
 }
 
 /// Resident memory of a process, in bytes.

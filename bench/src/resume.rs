@@ -1,11 +1,11 @@
 //! Clients that come back to a hub all at once, and get what they have missed.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddrV4, TcpStream};
+use std::io;
+use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use crate::fanout::{Channel, Fanout, Pace};
-use crate::net::{Protocol, Target};
+use crate::net::{self, Protocol, Target};
 use crate::report::{Clock, Meter, Report, Timing};
 
 /// A load of clients that come back.
@@ -52,18 +52,6 @@ impl Resume {
 
     /// Has the server publish what is to be missed, and returns the cursor from before.
     fn publish(&self) -> io::Result<String> {
-        let mut stream = TcpStream::connect(self.address)?;
-        let (missed, size) = (self.missed, self.size);
-        let request = format!(
-            "GET /hub-missed/{missed}/{size} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
-            self.address
-        );
-        stream.write_all(request.as_bytes())?;
-        let mut response = String::new();
-        stream.read_to_string(&mut response)?;
-        match response.split_once("\r\n\r\n") {
-            Some((head, cursor)) if head.starts_with("HTTP/1.1 200") => Ok(cursor.to_owned()),
-            _ => Err(io::Error::other(format!("no cursor but {response:?}"))),
-        }
+        net::get(self.address, &format!("/hub-missed/{}/{}", self.missed, self.size))
     }
 }

@@ -1,27 +1,16 @@
-//! The rows of the table, and how each is measured: on which servers, with which loads.
+//! The rows of the table, and which runs each is made of.
 
-use std::io;
-use std::net::SocketAddrV4;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use crate::accept::Accept;
-use crate::echo::Echo;
-use crate::fanout::{Fanout, Pace};
-use crate::idle::Idle;
-use crate::net::{Protocol, Target};
-use crate::process::{Redis, Server};
-use crate::report::{Report, Timing};
-use crate::resume::Resume;
+use crate::fanout::Pace;
+use crate::load::{LIMIT, Load, Program, Run, Via, fanout};
 
 /// Subscribers of a fan-out, and bytes of a publication.
-const SUBSCRIBERS: usize = 1000;
-const PUBLICATION: usize = 128;
-/// Connections that one thread of a host has to do with.
-const MANY: usize = 10_000;
+pub(crate) const SUBSCRIBERS: usize = 1000;
+pub(crate) const PUBLICATION: usize = 128;
+/// Connections that are many: of one thread of a host, or of a hub.
+pub(crate) const MANY: usize = 10_000;
 /// Connections of the idle rows, and the message that each may have had.
-const IDLE: usize = 10_000;
-const IDLE_MESSAGE: usize = 64 * 1024;
+pub(crate) const IDLE: usize = 10_000;
+pub(crate) const IDLE_MESSAGE: usize = 64 * 1024;
 /// Messages per second where the latency is measured.
 const CALM_RATE: f64 = 5000.0;
 /// Publications per second where the latency of a hub is.
@@ -29,48 +18,8 @@ const CALM_PUBLICATIONS: f64 = 10.0;
 /// Channels of a hub with one subscriber each.
 const CHANNELS: usize = 10_000;
 /// Clients that come back to a hub, and how much each has missed.
-const RESUMED: usize = 2000;
-const MISSED: usize = 100;
-
-/// A server under test.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Program {
-    /// The machine's limit.
-    Tcp,
-    /// Our own.
-    Lithe,
-    /// Ours, with the echo in C, in event batches.
-    CEvents,
-    /// Ours, with the echo in C, a thread for each connection.
-    CBlocking,
-    /// The baseline.
-    Axum,
-}
-
-/// Where the programs are.
-#[derive(Clone, Debug)]
-pub struct Programs {
-    /// Where they were built.
-    pub directory: PathBuf,
-    /// Where those in C were.
-    pub c_directory: PathBuf,
-    /// Measured in the place of our own.
-    pub lithe: Option<PathBuf>,
-}
-
-impl Programs {
-    fn path(&self, program: Program) -> PathBuf {
-        let name = match (program, &self.lithe) {
-            (Program::Lithe, Some(path)) => return path.clone(),
-            (Program::Lithe, None) => "lithe-bench-server",
-            (Program::Tcp, _) => "tcp-echo",
-            (Program::Axum, _) => "axum-baseline",
-            (Program::CEvents, _) => return self.c_directory.join("echo-events"),
-            (Program::CBlocking, _) => return self.c_directory.join("echo-blocking"),
-        };
-        self.directory.join(name)
-    }
-}
+pub(crate) const RESUMED: usize = 2000;
+pub(crate) const MISSED: usize = 100;
 
 /// A row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +66,16 @@ pub enum Row {
     /// Clients that come back to a hub all at once.
     HubResume,
     /// A publisher on one node, subscribers on another, and a Redis in between.
-    HubRedis,
+    HubRedis {
+        /// Publications back to back.
+        burst: usize,
+    },
+    /// Their latency, at the rate of that of a hub.
+    HubRedisLatency,
+    /// Publications that nobody has subscribed to.
+    HubPublish,
+    /// Browsers that listen to the example of a hub in C.
+    HubC,
     /// Memory of idle subscribers of a hub.
     HubIdle {
         /// After one publication.
@@ -159,37 +117,16 @@ pub fn rows() -> Vec<Row> {
     rows.push(Row::HubChannels);
     rows.push(Row::HubResume);
     rows.extend([SUBSCRIBERS, MANY].map(|subscribers| Row::HubLatency { subscribers }));
-    rows.push(Row::HubRedis);
+    rows.extend([1, 16].map(|burst| Row::HubRedis { burst }));
+    rows.push(Row::HubRedisLatency);
+    rows.push(Row::HubPublish);
+    rows.push(Row::HubC);
     rows.extend([false, true].map(|used| Row::HubIdle { used }));
     rows.extend([false, true].map(|sse| Row::Accept { sse }));
     for sse in [false, true] {
         rows.extend([false, true].map(|used| Row::Idle { sse, used }));
     }
     rows
-}
-
-/// What one run of one load on one server gave.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Sample {
-    /// Messages per second of server CPU, or bytes per connection.
-    pub figure: f64,
-    /// Messages per second.
-    pub rate: f64,
-    /// p50, p99 and p99.9 in microseconds.
-    pub latency: [f64; 3],
-    /// The share of the time for which the server had to wait for its core.
-    pub waited: f64,
-}
-
-impl From<Report> for Sample {
-    fn from(report: Report) -> Self {
-        Sample {
-            figure: report.per_cpu(),
-            rate: report.rate(),
-            latency: [0.5, 0.99, 0.999].map(|quantile| report.quantile(quantile)),
-            waited: report.server_cpu.waited.as_secs_f64() / report.elapsed.as_secs_f64(),
-        }
-    }
 }
 
 impl Row {
@@ -216,10 +153,17 @@ impl Row {
             }
             Row::HubChannels => format!("hub, {CHANNELS} channels with one subscriber each"),
             Row::HubResume => format!("hub, {RESUMED} clients come back, each missed {MISSED}"),
-            Row::HubRedis => {
+            Row::HubRedis { burst } => {
+                format!("hub over Redis, fan-out to {SUBSCRIBERS}, {PUBLICATION} B, burst {burst}")
+            }
+            Row::HubRedisLatency => {
                 format!(
                     "hub over Redis, fan-out to {SUBSCRIBERS}, {CALM_PUBLICATIONS} publications/s"
                 )
+            }
+            Row::HubPublish => format!("hub, publish {PUBLICATION} B with no subscriber"),
+            Row::HubC => {
+                format!("hub.c, fan-out to {MANY} over SSE, {CALM_PUBLICATIONS} publications/s")
             }
             Row::HubIdle { used: false } => format!("hub, {IDLE} idle subscribers, fresh"),
             Row::HubIdle { used: true } => {
@@ -244,15 +188,19 @@ impl Row {
             Row::Boundary { connections, .. } => connections == 50,
             Row::Latency | Row::Fanout { .. } | Row::Idle { .. } | Row::HubIdle { .. } => true,
             Row::Hub { subscribers, .. } => subscribers == SUBSCRIBERS,
-            Row::HubLatency { .. } | Row::HubRedis | Row::HubChannels | Row::HubResume => false,
+            Row::HubLatency { .. } | Row::HubRedis { .. } | Row::HubRedisLatency => false,
+            Row::HubChannels | Row::HubResume | Row::HubPublish | Row::HubC => false,
             Row::Accept { .. } => false,
         }
     }
 
     /// The runs of a round: what is compared stands side by side.
     pub fn runs(self) -> Vec<Run> {
-        use Program::{Axum, CBlocking, CEvents, Lithe, Tcp};
+        use Program::{Axum, CBlocking, CEvents, CHub, Lithe, Tcp};
         let run = |program, load| Run { program, load };
+        // A message to each of so many, and no more work than that.
+        let echo_of_all =
+            |connections| run(Tcp, Load::Echo { connections, size: 64, pipeline: 1, rate: None });
         match self {
             Row::Echo { connections, size, pipeline } => {
                 let load = Load::Echo { connections, size, pipeline, rate: None };
@@ -289,8 +237,10 @@ impl Row {
                 [run(Tcp, LIMIT)].into_iter().chain(hub).collect()
             }
             Row::HubLatency { subscribers } => {
-                let load = |via| fanout(via, subscribers, Pace::Rate(CALM_PUBLICATIONS));
-                [Via::HubStreams, Via::HubSockets].map(|via| run(Lithe, load(via))).into()
+                let load =
+                    |via| run(Lithe, fanout(via, subscribers, Pace::Rate(CALM_PUBLICATIONS)));
+                let hub = [Via::HubStreams, Via::HubSockets].map(load);
+                [echo_of_all(subscribers)].into_iter().chain(hub).collect()
             }
             Row::HubChannels => {
                 let pace = Pace::Burst(1);
@@ -302,11 +252,19 @@ impl Row {
                 [run(Tcp, LIMIT)].into_iter().chain(hub).collect()
             }
             Row::HubResume => vec![run(Tcp, LIMIT), run(Lithe, Load::Resume)],
-            Row::HubRedis => {
+            Row::HubRedis { burst } => {
+                let load = |via| run(Lithe, Load::Nodes { via, pace: Pace::Burst(burst) });
+                let hub = [Via::HubStreams, Via::HubSockets].map(load);
+                [run(Tcp, LIMIT)].into_iter().chain(hub).collect()
+            }
+            Row::HubRedisLatency => {
                 let pace = Pace::Rate(CALM_PUBLICATIONS);
                 let load = |via| run(Lithe, Load::Nodes { via, pace });
-                [Via::HubStreams, Via::HubSockets].map(load).into()
+                let hub = [Via::HubStreams, Via::HubSockets].map(load);
+                [echo_of_all(SUBSCRIBERS)].into_iter().chain(hub).collect()
             }
+            Row::HubPublish => vec![run(Tcp, LIMIT), run(Lithe, Load::Publish)],
+            Row::HubC => vec![run(Tcp, LIMIT), run(CHub, Load::Follow)],
             Row::HubIdle { used } => {
                 let load = |via| run(Lithe, Load::Idle { via, used });
                 [Via::HubStreams, Via::HubSockets].map(load).into()
@@ -324,186 +282,4 @@ impl Row {
 
 fn bytes(size: usize) -> String {
     if size < 1024 { format!("{size} B") } else { format!("{} KiB", size / 1024) }
-}
-
-/// A load on a server.
-#[derive(Clone, Copy, Debug)]
-pub struct Run {
-    program: Program,
-    load: Load,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Load {
-    Echo {
-        connections: usize,
-        size: usize,
-        pipeline: usize,
-        rate: Option<f64>,
-    },
-    Fanout {
-        via: Via,
-        subscribers: usize,
-        channels: usize,
-        pace: Pace,
-    },
-    /// The subscribers on one node, the publisher on another.
-    Nodes {
-        via: Via,
-        pace: Pace,
-    },
-    Resume,
-    Accept {
-        sse: bool,
-    },
-    Idle {
-        via: Via,
-        used: bool,
-    },
-}
-
-/// Two nodes and a Redis, on any core.
-fn over_redis(program: &Path, via: Via, pace: Pace, timing: Timing) -> io::Result<Sample> {
-    let redis = Redis::start()?;
-    let node = || Server::start_with(program, &["--redis", &redis.url]);
-    let (here, there) = (node()?, node()?);
-    let fanout = Fanout {
-        subscribe: via.subscribe(there.address),
-        publish: via.publish(here.address, 1),
-        subscribers: SUBSCRIBERS,
-        channels: 1,
-        frames: via == Via::HubSockets,
-        size: PUBLICATION,
-        pace,
-        timing,
-        server: Some(there.pid()),
-    };
-    fanout.run().map(Sample::from)
-}
-
-/// What a fan-out is held against: the bare TCP echo's figure.
-const LIMIT: Load = Load::Echo { connections: 50, size: 64, pipeline: 1, rate: None };
-
-fn fanout(via: Via, subscribers: usize, pace: Pace) -> Load {
-    Load::Fanout { via, subscribers, channels: 1, pace }
-}
-
-/// What connects subscribers to what is published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Via {
-    /// A list of senders.
-    Sockets,
-    Streams,
-    /// A hub.
-    HubSockets,
-    HubStreams,
-}
-
-impl Via {
-    fn subscribe(self, address: SocketAddrV4) -> Target {
-        let (protocol, path) = match self {
-            Via::Sockets => (Protocol::WebSocket, "/sub"),
-            Via::Streams => (Protocol::Sse, "/sse"),
-            Via::HubSockets => (Protocol::WebSocket, "/hub/ws?channel=bench.{}"),
-            Via::HubStreams => (Protocol::Sse, "/hub/sse?channel=bench.{}"),
-        };
-        Target::new(address, protocol, path)
-    }
-
-    fn publish(self, address: SocketAddrV4, channels: usize) -> Target {
-        let path = match self {
-            Via::Sockets | Via::Streams => "/pub".to_owned(),
-            Via::HubSockets | Via::HubStreams => format!("/hub-pub/{channels}"),
-        };
-        Target::new(address, Protocol::WebSocket, &path)
-    }
-}
-
-impl Run {
-    /// Starts the server afresh and runs the load on it.
-    pub fn measure(self, programs: &Programs, timing: Timing) -> io::Result<Sample> {
-        let path = programs.path(self.program);
-        let result = self.load.run(self.program, &path, timing);
-        result.map_err(|error| {
-            io::Error::new(error.kind(), format!("{:?} on {:?}: {error}", self.load, self.program))
-        })
-    }
-}
-
-impl Load {
-    fn run(self, program: Program, path: &Path, timing: Timing) -> io::Result<Sample> {
-        let start = || Server::start_pinned(path);
-        let stream = |address, sse| match (program, sse) {
-            (Program::Tcp, _) => Target::new(address, Protocol::Tcp, "/"),
-            (_, true) => Target::new(address, Protocol::Sse, "/sse"),
-            (_, false) => Target::new(address, Protocol::WebSocket, "/"),
-        };
-        match self {
-            Load::Nodes { via, pace } => over_redis(path, via, pace, timing),
-            Load::Echo { connections, size, pipeline, rate } => {
-                let server = start()?;
-                let echo = Echo {
-                    target: stream(server.address, false),
-                    connections,
-                    size,
-                    pipeline,
-                    rate,
-                    spin: false,
-                    text: false,
-                    timing,
-                    server: Some(server.pid()),
-                };
-                echo.run().map(Sample::from)
-            }
-            Load::Fanout { via, subscribers, channels, pace } => {
-                let server = start()?;
-                let fanout = Fanout {
-                    subscribe: via.subscribe(server.address),
-                    publish: via.publish(server.address, channels),
-                    subscribers,
-                    channels,
-                    frames: via == Via::HubSockets,
-                    size: PUBLICATION,
-                    pace,
-                    timing,
-                    server: Some(server.pid()),
-                };
-                fanout.run().map(Sample::from)
-            }
-            Load::Resume => {
-                let server = start()?;
-                let resume = Resume {
-                    address: server.address,
-                    clients: RESUMED,
-                    missed: MISSED,
-                    size: PUBLICATION,
-                    server: server.pid(),
-                };
-                resume.run().map(Sample::from)
-            }
-            Load::Accept { sse } => {
-                let server = start()?;
-                let target = stream(server.address, sse);
-                let accept = Accept { target, concurrency: 50, timing, server: Some(server.pid()) };
-                accept.run().map(Sample::from)
-            }
-            Load::Idle { via, used } => {
-                let server = start()?;
-                let idle = Idle {
-                    target: match via {
-                        // An echo, which gives each its message.
-                        Via::Sockets => stream(server.address, false),
-                        _ => via.subscribe(server.address),
-                    },
-                    publish: via.publish(server.address, 1),
-                    frames: via == Via::HubSockets,
-                    connections: IDLE,
-                    message: used.then_some(IDLE_MESSAGE),
-                    settle: Duration::from_secs(1),
-                    server: server.pid(),
-                };
-                idle.run().map(|cost| Sample { figure: cost.per_connection(), ..Sample::default() })
-            }
-        }
-    }
 }

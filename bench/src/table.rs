@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::suite::{Row, Sample};
+use crate::load::Sample;
+use crate::suite::Row;
+
+mod hub;
 
 const RATES: &str = "\
 | load | bare TCP | Lithe | axum | Lithe, messages/s | p50 | p99 | p99.9 | Lithe ÷ TCP | axum ÷ TCP \
@@ -13,19 +16,6 @@ const BOUNDARY: &str = "\
 | load | bare TCP | Rust | C, events | C, blocking | C events, messages/s | p50 | p99 \
 | Rust ÷ TCP | events ÷ TCP | events ÷ Rust | blocking ÷ Rust | target | |
 |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---|
-";
-const HUB: &str = "\
-| load | bare TCP | list of senders, SSE | hub, SSE | hub, WebSocket | hub, SSE, deliveries/s \
-| p50 | p99 | list ÷ TCP | hub, SSE ÷ TCP | hub, WebSocket ÷ TCP | target | |
-|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---|
-";
-const HUB_LATENCIES: &str = "\
-| load | SSE | WebSocket |
-|---|---:|---:|
-";
-const HUB_MEMORY: &str = "\
-| subscribers | SSE | WebSocket | target | |
-|---|---:|---:|---|---|
 ";
 const LATENCIES: &str = "\
 | load | bare TCP | Lithe | axum | p99, Lithe ÷ TCP | p99, axum ÷ TCP | target | |
@@ -53,10 +43,17 @@ pub fn render(measured: &[Measured]) -> String {
     let (mut rates, mut latencies, mut memory) = (String::new(), String::new(), String::new());
     let mut boundary = String::new();
     let [mut hub, mut hub_latencies, mut hub_memory] = [const { String::new() }; 3];
+    let [mut publish, mut program] = [const { String::new() }; 2];
     for measured in measured {
         match measured.row {
-            Row::Hub { .. } | Row::HubChannels | Row::HubResume => hub += &measured.hub_line(),
-            Row::HubLatency { .. } | Row::HubRedis => hub_latencies += &measured.hub_latency_line(),
+            Row::Hub { .. } | Row::HubChannels | Row::HubResume | Row::HubRedis { .. } => {
+                hub += &measured.hub_line();
+            }
+            Row::HubLatency { .. } | Row::HubRedisLatency => {
+                hub_latencies += &measured.hub_latency_line();
+            }
+            Row::HubPublish => publish += &measured.hub_publish_line(),
+            Row::HubC => program += &measured.hub_program_line(),
             Row::HubIdle { .. } => hub_memory += &measured.hub_memory_line(),
             Row::Echo { .. } | Row::Fanout { .. } | Row::Accept { .. } => {
                 rates += &measured.rate_lines();
@@ -69,9 +66,11 @@ pub fn render(measured: &[Measured]) -> String {
     let sections = [
         ("Thousands of messages per second of server CPU; latencies in µs", RATES, rates),
         ("The same through the C ABI, all servers in one run", BOUNDARY, boundary),
-        ("The hub: thousands of deliveries per second of server CPU; latencies in µs", HUB, hub),
-        ("The hub: p50 / p99 in µs from when a publication was due", HUB_LATENCIES, hub_latencies),
-        ("The hub: bytes of server memory per idle subscriber", HUB_MEMORY, hub_memory),
+        (hub::TITLE, hub::HEADER, hub),
+        (hub::LATENCIES_TITLE, hub::LATENCIES, hub_latencies),
+        (hub::PUBLISH_TITLE, hub::PUBLISH, publish),
+        (hub::PROGRAM_TITLE, hub::PROGRAM, program),
+        (hub::MEMORY_TITLE, hub::MEMORY, hub_memory),
         ("p50 / p99 / p99.9 in µs from when a message was due", LATENCIES, latencies),
         ("Bytes of server memory per idle connection", MEMORY, memory),
     ];
@@ -138,62 +137,6 @@ impl Measured {
             _ => None,
         };
         line.rates(verdict)
-    }
-
-    fn hub_line(&self) -> String {
-        let (tcp, list, hub) = match &self.samples[..] {
-            [tcp, hub @ ..] if self.row == Row::HubResume || self.row == Row::HubChannels => {
-                (tcp, None, hub)
-            }
-            [tcp, list, hub @ ..] => (tcp, Some(list), hub),
-            _ => unreachable!("a row of the hub has two runs at least"),
-        };
-        let (streams, sockets) = (&hub[0], hub.get(1));
-        let shown = |samples: &Vec<Sample>| thousands(median(samples, |sample| sample.figure));
-        let over_tcp = |samples: &Vec<Sample>| format!("{:.2}", ratio(samples, tcp));
-        let shown_if = |samples: Option<&Vec<Sample>>| samples.map(shown).unwrap_or_default();
-        let over_tcp_if = |samples: Option<&Vec<Sample>>| samples.map(over_tcp).unwrap_or_default();
-        let rate = median(streams, |sample| sample.rate);
-        let [p50, p99] = [0, 1].map(|i| median(streams, |sample| sample.latency[i]));
-        let target = match self.row {
-            Row::Hub { subscribers: 1000, burst } => socket_target(burst).map(|least| {
-                let met = sockets.is_some_and(|sockets| ratio(sockets, tcp) >= least);
-                (format!("WebSocket ≥ {least}"), met)
-            }),
-            _ => None,
-        };
-        let (target, met) = verdict(target);
-        format!(
-            "| {} | {} | {} | {} | {} | {rate:.0} | {p50:.0} | {p99:.0} | {} | {} | {} | {target} \
-             | {met} |\n",
-            self.row.name(),
-            shown(tcp),
-            shown_if(list),
-            shown(streams),
-            shown_if(sockets),
-            over_tcp_if(list),
-            over_tcp(streams),
-            over_tcp_if(sockets),
-        )
-    }
-
-    fn hub_latency_line(&self) -> String {
-        let cells = self.samples.iter().map(|samples| {
-            let [p50, p99] = [0, 1].map(|i| median(samples, |sample| sample.latency[i]));
-            format!(" {p50:.0} / {p99:.0} |")
-        });
-        format!("| {} |{}\n", self.row.name(), cells.collect::<String>())
-    }
-
-    fn hub_memory_line(&self) -> String {
-        let [streams, sockets] = &self.samples[..] else {
-            unreachable!("an idle row has two runs")
-        };
-        let [streams, sockets] =
-            [streams, sockets].map(|samples| median(samples, |sample| sample.figure));
-        let (target, met) = verdict(Some(("SSE ≤ 2560".to_owned(), streams <= 2560.0)));
-        let name = self.row.name();
-        format!("| {name} | {streams:.0} | {sockets:.0} | {target} | {met} |\n")
     }
 
     fn boundary_line(&self, connections: usize) -> String {
@@ -333,6 +276,7 @@ fn thousands(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::suite::rows;
 
     fn samples(figures: &[f64]) -> Vec<Sample> {
         figures.iter().map(|&figure| Sample { figure, ..Sample::default() }).collect()
@@ -356,6 +300,21 @@ mod tests {
         let runs = [100e3, 94e3, 50e3].map(|figure| samples(&[figure]));
         let report = render(&[Measured { row, samples: runs.to_vec() }]);
         assert!(report.contains("| 0.94 | 0.50 | ≥ 0.95 | **missed** |"), "{report}");
+    }
+
+    #[test]
+    fn each_row_has_a_line() {
+        for row in rows() {
+            let samples = vec![samples(&[1.0]); row.runs().len()];
+            let report = render(&[Measured { row, samples }]);
+            assert!(report.contains(&row.name()), "{row:?}: {report}");
+            let columns: Vec<usize> = report
+                .lines()
+                .filter(|line| line.starts_with('|'))
+                .map(|line| line.matches('|').count())
+                .collect();
+            assert!(columns.iter().all(|&count| count == columns[0]), "{row:?}: {report}");
+        }
     }
 
     #[test]

@@ -1,16 +1,18 @@
 //! The loads against the servers that they are made for, and against one that lies.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, SocketAddrV4, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use lithe_bench::accept::Accept;
 use lithe_bench::echo::Echo;
 use lithe_bench::fanout::{Fanout, Pace};
+use lithe_bench::follow::Follow;
 use lithe_bench::idle::Idle;
-use lithe_bench::net::{Protocol, Target};
+use lithe_bench::net::{self, Protocol, Target};
 use lithe_bench::process::Server;
+use lithe_bench::publish::Publish;
 use lithe_bench::report::Timing;
 use lithe_bench::resume::Resume;
 
@@ -124,6 +126,64 @@ fn those_who_come_back_get_all_that_they_have_missed() {
     let resume =
         Resume { address: server.address, clients, missed, size: 128, server: server.pid() };
     assert_eq!(resume.run().unwrap().messages, (clients * missed) as u64);
+}
+
+#[test]
+fn publications_without_a_subscriber_are_counted() {
+    let server = Server::start(LITHE).unwrap();
+    let (address, server) = (server.address, server.pid());
+    let publish = Publish { address, size: 128, timing: TIMING, server };
+    let report = publish.run().unwrap();
+    assert!(report.messages > 0);
+    assert!(report.elapsed >= TIMING.measure, "{:?}", report.elapsed);
+}
+
+#[test]
+fn what_a_program_publishes_by_itself_reaches_those_who_listen() {
+    let server = Server::start(LITHE).unwrap();
+    // Ten publications every 20 ms.
+    net::get(server.address, "/downloads-start/load/10/20").unwrap();
+    let follow = |times| Follow {
+        target: Target::new(server.address, Protocol::Sse, "/hub/sse?channel=load.0&format=json"),
+        clients: 20,
+        timing: Timing { measure: TIMING.measure * times, ..TIMING },
+        server: server.pid(),
+    };
+    let (report, usage) = [1, 10, 100]
+        .into_iter()
+        .map(|times| follow(times).run().unwrap())
+        .find(|(report, _)| report.messages > 0)
+        .expect("something arrives within 20 s");
+    assert_eq!(report.latency.len(), report.messages);
+    assert!(usage.descriptors > 20, "{usage:?}");
+    assert!(usage.resident > 0, "{usage:?}");
+}
+
+/// An event stream of one client with publications of these offsets.
+fn stream_of(offsets: &'static [u64]) -> SocketAddrV4 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let SocketAddr::V4(address) = listener.local_addr().unwrap() else { unreachable!() };
+    thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let _ = socket.read(&mut [0; 4096]).unwrap();
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+        socket.write_all(head.as_bytes()).unwrap();
+        for offset in offsets {
+            let frame = format!("{{\"type\":\"pub\",\"offset\":{offset},\"time\":1}}");
+            socket.write_all(format!("data: {frame}\n\n").as_bytes()).unwrap();
+        }
+        // Until the client goes.
+        let _ = socket.read(&mut [0; 1]);
+    });
+    address
+}
+
+#[test]
+fn a_publication_that_is_missing_from_a_stream_is_an_error() {
+    let target = Target::new(stream_of(&[7, 8, 10]), Protocol::Sse, "/");
+    let server = std::process::id();
+    let error = Follow { target, clients: 1, timing: TIMING, server }.run().unwrap_err();
+    assert!(error.to_string().contains("publication 10 instead of Some(9)"), "{error}");
 }
 
 #[test]

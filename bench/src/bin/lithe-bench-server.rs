@@ -1,10 +1,11 @@
 //! The services that are measured: `/` echoes, `/pub` publishes to the WebSockets at `/sub` and
-//! the event streams at `/sse`, `/hub-pub/{channels}` on so many channels of the hub at `/hub`.
+//! the event streams at `/sse`, `/hub-pub/{channels}` on so many channels of the hub at `/hub`,
+//! `/hub-alone/{size}/{milliseconds}` on one without subscribers.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{Path, State};
@@ -107,6 +108,21 @@ async fn miss(State(hub): State<Hub>, Path((count, size)): Path<(usize, usize)>)
     before.to_string()
 }
 
+/// Publishes what nobody has subscribed to, for so long, and says how often.
+async fn publish_alone(State(hub): State<Hub>, Path((size, time)): Path<(usize, u64)>) -> String {
+    let channel: ChannelName = "alone".parse().expect("a channel");
+    let (began, time) = (Instant::now(), Duration::from_millis(time));
+    let mut count = 0_u64;
+    while began.elapsed() < time {
+        // The clock costs about as much as a part of what is measured.
+        for _ in 0..64 {
+            hub.publish(&channel, vec![b'x'; size]).await.expect("published");
+        }
+        count += 64;
+    }
+    count.to_string()
+}
+
 /// The shortest time between two deliveries in the namespace `calm`.
 const CALM: Duration = Duration::from_secs(2);
 
@@ -170,6 +186,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let hub_routes = Router::new()
         .route("/hub-pub/{channels}", any(publish_on_hub))
         .route("/hub-missed/{count}/{size}", get(miss))
+        .route("/hub-alone/{size}/{milliseconds}", get(publish_alone))
         .with_state(hub.clone())
         .nest("/hub", Endpoint::builder(hub.clone()).build().router());
     let changes = Downloads::default();

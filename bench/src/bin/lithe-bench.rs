@@ -7,9 +7,10 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use clap::Parser;
+use lithe_bench::load::Programs;
 use lithe_bench::net::raise_descriptor_limit;
 use lithe_bench::report::Timing;
-use lithe_bench::suite::{Programs, Row, rows};
+use lithe_bench::suite::{Row, rows};
 use lithe_bench::table::{Measured, render, waited};
 
 /// Measures Lithe beside a bare TCP echo and axum. Servers run on core 0, the load on core 1.
@@ -52,6 +53,7 @@ fn run(options: &Options) -> io::Result<()> {
     let programs = Programs {
         directory: directory.to_owned(),
         c_directory: c_directory.clone(),
+        c_examples: directory.join("../c"),
         lithe: options.lithe.clone(),
     };
     let (rounds, seconds) = if options.quick { (1, 0.5) } else { (3, 1.0) };

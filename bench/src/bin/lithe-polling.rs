@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 use lithe_bench::net::raise_descriptor_limit;
 use lithe_bench::polling::{CHANGE, DOWNLOADS, POLL, Pages, Way};
-use lithe_bench::process::Server;
+use lithe_bench::process::{Server, on_server_core};
 
 /// Pages that follow the progress of downloads, by polling and by an event stream.
 #[derive(Parser)]
@@ -36,7 +36,7 @@ async fn main() -> io::Result<()> {
     println!("|---|---:|---:|---:|---:|---:|");
     for way in [Way::Polling, Way::CalmStream, Way::Stream] {
         // Afresh, so that each begins with nothing.
-        let server = Server::start_pinned(&program)?;
+        let server = on_server_core(|| Server::start(&program))?;
         let pages = Pages {
             address: server.address,
             server: server.pid(),
