@@ -2772,7 +2772,8 @@ int32_t lithe_hub_position(lithe_hub_t hub,
 
 /**
  * 1 when a hub is well, as it always is without Redis; 0 while it cannot reach Redis, and nothing can
- * be published: subscribers stay, and get what they have missed when it is there again.
+ * be published, or cannot read a channel: subscribers stay, and get what they have missed when it
+ * can again.
  *
  * Never blocks. Errors: BAD_HANDLE.
  */

@@ -388,7 +388,8 @@ pub extern "C" fn lithe_hub_position(
 }
 
 /// 1 when a hub is well, as it always is without Redis; 0 while it cannot reach Redis, and nothing can
-/// be published: subscribers stay, and get what they have missed when it is there again.
+/// be published, or cannot read a channel: subscribers stay, and get what they have missed when it
+/// can again.
 ///
 /// Never blocks. Errors: BAD_HANDLE.
 #[unsafe(no_mangle)]

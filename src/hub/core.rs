@@ -1,9 +1,8 @@
-use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::backplane::{Backplane, Health, Sink};
+use super::backplane::{Backplane, Health, Sink, Unavailable, Unread};
 use super::budget::Budget;
 use super::channel::{Channel, Lost};
 use super::channels::Channels;
@@ -41,8 +40,7 @@ pub(super) struct Shared {
     pub(super) cursor_names: usize,
     pub(super) cursor_room: usize,
     pub(super) backplane: Option<Arc<dyn Backplane>>,
-    /// Channels whose log could not be read from the backplane.
-    unread: Mutex<HashSet<ChannelName>>,
+    pub(super) unread: Unread,
 }
 
 /// The settings of a hub.
@@ -138,7 +136,7 @@ impl Builder {
             cursor_names: self.cursor_names,
             cursor_room: self.cursor_room,
             backplane: self.backplane,
-            unread: Mutex::default(),
+            unread: Unread::default(),
         };
         let shared = Arc::new(shared);
         if let Some(backplane) = &shared.backplane {
@@ -234,7 +232,10 @@ impl Hub {
 
     /// How the hub fares with its backplane. Without one it is always well.
     pub fn health(&self) -> Health {
-        self.shared.backplane.as_ref().map(|backplane| backplane.health()).unwrap_or_default()
+        match self.shared.backplane.as_ref().map(|backplane| backplane.health()) {
+            Some(Health::Ok) => self.shared.unread.health(),
+            health => health.unwrap_or_default(),
+        }
     }
 
     /// What the hub holds and has done.
@@ -323,12 +324,14 @@ impl Shared {
     /// The log of a channel could not be read from the backplane.
     pub(super) fn leave_unread(&self, channel: &Channel) {
         channel.stop_reading();
-        let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
-        unread.insert(channel.name().clone());
+        self.unread.insert(channel.name());
     }
 
-    pub(super) fn take_unread(&self) -> HashSet<ChannelName> {
-        std::mem::take(&mut self.unread.lock().unwrap_or_else(PoisonError::into_inner))
+    /// The backplane has failed to read it, which is told until it has not.
+    pub(super) fn fail_to_read(&self, channel: &Channel, reason: &Unavailable) {
+        add(&self.counters.read_failures, 1);
+        self.unread.fail(channel.name(), reason);
+        self.leave_unread(channel);
     }
 
     pub(super) fn now(&self) -> Instant {

@@ -28,6 +28,8 @@ pub struct Stats {
     pub holes: u64,
     /// How often something was read from the log of a channel in the backplane.
     pub catch_ups: u64,
+    /// How often the backplane has failed to read the log of a channel. It is read again.
+    pub read_failures: u64,
     /// How often a connection to the backplane was lost and made again.
     pub reconnects: u64,
     /// Gaps that subscriptions were told of, in the order of [`GapReason`]:
@@ -53,6 +55,7 @@ pub(super) struct Counters {
     pub(super) publish_failures: AtomicU64,
     pub(super) holes: AtomicU64,
     pub(super) catch_ups: AtomicU64,
+    pub(super) read_failures: AtomicU64,
     pub(super) reconnects: AtomicU64,
     gaps: [AtomicU64; GapReason::COUNT],
 }
@@ -72,6 +75,7 @@ impl Counters {
         stats.publish_failures = get(&self.publish_failures);
         stats.holes = get(&self.holes);
         stats.catch_ups = get(&self.catch_ups);
+        stats.read_failures = get(&self.read_failures);
         stats.reconnects = get(&self.reconnects);
         stats.gaps = std::array::from_fn(|reason| get(&self.gaps[reason]));
     }

@@ -428,6 +428,83 @@ async fn what_redis_keeps_is_bounded_in_number_and_time() {
     assert_eq!(nodes.server.ask(&["EXISTS", &key('s', &name("none.1"))]), "0");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_that_cannot_be_read_is_told_and_read_again() {
+    let nodes = OverRedis::start().await;
+    let hub = nodes.hub();
+    let channel = name("broken");
+    nodes.server.ask(&["SET", &key('m', &channel), "of somebody else"]);
+    let mut subscription = hub.subscribe([channel.clone()]).unwrap();
+    let reason = within(async {
+        loop {
+            match hub.health() {
+                Health::Degraded { reason, .. } if hub.stats().read_failures >= 2 => return reason,
+                _ => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    })
+    .await;
+    assert!(reason.to_string().contains("broken"), "{reason}");
+    // Nothing else suffers.
+    let mut other = subscribe(&hub, &name("news")).await;
+    publish(&hub, &name("news"), "first").await;
+    assert_eq!(next_data(&mut other).await, "first");
+    assert_eq!(hub.stats().reconnects, 0);
+    nodes.server.ask(&["DEL", &key('m', &channel)]);
+    next_subscribed(&mut subscription).await;
+    assert!(hub.health().is_ok(), "{:?}", hub.health());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reading_a_log_writes_nothing_that_need_not_be_written() {
+    let nodes = OverRedis::start().await;
+    let hub = nodes.hub();
+    let channel = name("news");
+    publish(&hub, &channel, "first").await;
+    let changes = || {
+        let info = nodes.server.ask(&["INFO", "persistence"]);
+        info.lines()
+            .find_map(|line| line.strip_prefix("rdb_changes_since_last_save:").map(str::to_owned))
+    };
+    let before = changes();
+    assert!(before.is_some());
+    for _ in 0..10 {
+        hub.load_position(&channel).await.unwrap();
+    }
+    assert_eq!(changes(), before);
+    // What would be forgotten soon is kept.
+    nodes.server.ask(&["PEXPIRE", &key('m', &channel), "600000"]);
+    hub.load_position(&channel).await.unwrap();
+    let left: u64 = nodes.server.ask(&["PTTL", &key('m', &channel)]).parse().unwrap();
+    assert!(left > 600_000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_publications_are_read_one_after_the_other() {
+    const LARGE: usize = 4 * 1024 * 1024;
+    let nodes = OverRedis::start().await;
+    let hub = nodes.hub();
+    let channel = name("large.1");
+    for number in 0..12 {
+        publish(&hub, &channel, number.to_string().repeat(LARGE / 2)).await;
+    }
+    // Forgets what it has used to append them.
+    nodes.server.ask(&["SCRIPT", "FLUSH", "SYNC"]);
+    let page = hub.load_history(&channel, 0).await.unwrap().unwrap();
+    assert_eq!(page.publications.len(), 2);
+    let info = nodes.server.ask(&["INFO", "memory"]);
+    let used = info.lines().find_map(|line| line.strip_prefix("used_memory_vm_eval:"));
+    let used: usize = used.unwrap().parse().unwrap();
+    assert!(used < 6 * LARGE, "{used}");
+    let mut read = 0;
+    while let Some(last) =
+        hub.load_history(&channel, read).await.unwrap().unwrap().publications.last()
+    {
+        read = last.position().offset;
+    }
+    assert_eq!(read, 12);
+}
+
 #[test]
 fn programs_without_a_runtime_have_a_thread_for_it() {
     let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -20,16 +20,13 @@ pub(super) async fn catch_up(shared: Weak<Shared>, channel: Arc<Channel>) {
         let page = read.await;
         let Some(shared) = shared.upgrade() else { return };
         let Some(backplane) = &shared.backplane else { return };
-        let loaded = match page {
-            Ok(page) => channel.load(
-                after,
-                page,
-                &shared.patterns,
-                shared.now(),
-                shared.clock.unix_millis(),
-            ),
-            Err(_) => return shared.leave_unread(&channel),
+        let page = match page {
+            Ok(page) => page,
+            Err(reason) => return shared.fail_to_read(&channel, &reason),
         };
+        shared.unread.remove(channel.name());
+        let (now, unix_millis) = (shared.now(), shared.clock.unix_millis());
+        let loaded = channel.load(after, page, &shared.patterns, now, unix_millis);
         shared.keep_to_budget();
         match loaded {
             Loaded::Done => return,
@@ -37,8 +34,8 @@ pub(super) async fn catch_up(shared: Weak<Shared>, channel: Arc<Channel>) {
             Loaded::Unsure => return shared.leave_unread(&channel),
             Loaded::Forked(epoch) => {
                 let renew = backplane.renew(channel.name(), epoch);
-                if renew.await.is_err() {
-                    return shared.leave_unread(&channel);
+                if let Err(reason) = renew.await {
+                    return shared.fail_to_read(&channel, &reason);
                 }
             }
         }

@@ -46,6 +46,7 @@ mod memory;
 #[cfg(feature = "redis")]
 mod redis;
 mod sink;
+mod unread;
 
 use std::fmt;
 use std::pin::Pin;
@@ -58,6 +59,7 @@ use bytes::Bytes;
 pub use self::redis::{Redis, RedisBuilder, RedisError};
 pub use memory::{Memory, MemoryNode};
 pub use sink::{HubGone, Sink};
+pub(super) use unread::Unread;
 
 use super::{ChannelName, Epoch, Offset, Position};
 
@@ -210,7 +212,8 @@ pub enum Health {
     /// There is nothing wrong. A hub without a backplane is always well.
     #[default]
     Ok,
-    /// The backplane is away: nothing can be published, and subscribers wait.
+    /// The backplane is away: nothing can be published, and subscribers wait. Or it cannot read the
+    /// log of a channel, whose subscribers wait until it can.
     Degraded {
         /// Since when.
         since: SystemTime,

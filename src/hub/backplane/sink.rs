@@ -66,7 +66,10 @@ impl Sink {
     /// can be reached.
     pub fn retry(&self) {
         let Some(shared) = self.0.upgrade() else { return };
-        for name in shared.take_unread() {
+        for name in shared.unread.take() {
+            if shared.channel(&name).is_none() {
+                shared.unread.remove(&name);
+            }
             self.listening(&name);
         }
     }

@@ -278,10 +278,12 @@ impl Redis {
             // Nobody may wait for it any more.
             let _ = done.send(finished.unwrap_or(Err(Unavailable::timeout())));
         });
-        Box::pin(async move {
-            result.await.unwrap_or(Err(Unavailable::new("its runtime has been shut down")))
-        })
+        Box::pin(answer(result))
     }
+}
+
+async fn answer<T>(result: oneshot::Receiver<Result<T, Unavailable>>) -> Result<T, Unavailable> {
+    result.await.unwrap_or(Err(Unavailable::new("its runtime has been shut down")))
 }
 
 impl Backplane for Redis {
@@ -310,12 +312,23 @@ impl Backplane for Redis {
 
     fn read(&self, channel: &ChannelName, after: Offset) -> Work<Result<Page, Unavailable>> {
         let (shared, channel) = (self.shared.clone(), channel.clone());
-        let timeout = self.shared.settings.publish_timeout;
-        self.run(Duration::MAX, async move {
-            let _turn = shared.reads.acquire().await;
-            let read = logs::read(shared.clone(), channel, after);
-            tokio::time::timeout(timeout, read).await.unwrap_or(Err(Unavailable::timeout()))
-        })
+        let (mut done, result) = oneshot::channel();
+        self.handle.spawn(async move {
+            let read = async {
+                let _turn = shared.reads.acquire().await;
+                let read = logs::read(shared.clone(), channel, after);
+                let read = tokio::time::timeout(shared.settings.publish_timeout, read).await;
+                read.unwrap_or(Err(Unavailable::timeout()))
+            };
+            tokio::select! {
+                // Nobody waits for it any more, but others may for its turn.
+                () = done.closed() => {}
+                read = read => {
+                    let _ = done.send(read);
+                }
+            }
+        });
+        Box::pin(answer(result))
     }
 
     fn renew(&self, channel: &ChannelName, epoch: Epoch) -> Work<Result<(), Unavailable>> {
@@ -354,5 +367,31 @@ impl fmt::Debug for Redis {
             .field("settings", &self.shared.settings)
             .field("health", &self.health())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_for_a_log_no_longer_gives_its_turn_back() {
+        let redis = Redis::builder("redis://127.0.0.1:1").publish_timeout(Duration::MAX);
+        let redis = redis.start().unwrap();
+        // It is not started: there is no connection, for which all of them wait.
+        let channel = "news".parse().unwrap();
+        let reads: Vec<_> = (0..2 * READS).map(|_| redis.read(&channel, 0)).collect();
+        until_free(&redis, 0).await;
+        drop(reads);
+        until_free(&redis, READS).await;
+    }
+
+    async fn until_free(redis: &Redis, turns: usize) {
+        let free = async {
+            while redis.shared.reads.available_permits() != turns {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), free).await.expect("turns are kept");
     }
 }
