@@ -1,5 +1,6 @@
 import Tests.Frame
 import Tests.Hub
+import Tests.Options
 import Tests.Router
 import Tests.SSE
 import Tests.SSEAgreement
@@ -9,6 +10,8 @@ import Tests.Server
 def tests : List (String × IO Unit) := [
   ("events are written as the server writes them", SSEAgreement.run),
   ("mistakes are told in words", ServerTests.mistakes),
+  ("options have the names of the library", OptionsTests.names),
+  ("bodies come as a whole or in pieces", OptionsTests.bodies),
   ("requests are answered", ServerTests.answers),
   ("too many requests at a time are refused", ServerTests.refusals),
   ("event streams live as long as their clients", ServerTests.eventStreams),
