@@ -46,6 +46,9 @@ def sendEvent (sse : UInt64) (event : SSEEvent) : IO Unit :=
   FFI.sseSend sse fields (event.data.getD "") (event.event?.getD "") (event.id?.getD "")
     (event.comment?.getD "") (event.retryMs?.getD 0).toUInt64 FFI.forever
 
+/-- How long a server that shuts down may take to part from a client, in milliseconds. -/
+private def partingMs : UInt32 := 1000
+
 /-- Sends what the source gives as an event stream of the library's. -/
 private partial def sendEvents (request : UInt64) (cancel : CancelToken) (source : SSESource) :
     IO Unit := do
@@ -59,7 +62,11 @@ private partial def sendEvents (request : UInt64) (cancel : CancelToken) (source
     if let some event ← source.next then
       sendEvent sse event
       go
-  try untilGone go finally FFI.sseFree sse
+  try untilGone go finally
+    -- A server that shuts down parts from the client itself, and tells it when to come back.
+    if ← cancel.shutdown.get then
+      discard <| try FFI.sseWaitClosed sse partingMs catch _ => pure true
+    FFI.sseFree sse
 
 /-- Sends the pieces of a body as they come. -/
 private partial def sendPieces (request : UInt64) (cancel : CancelToken) (response : Response)
