@@ -4,6 +4,7 @@
 CARGO ?= cargo
 CC ?= cc
 CXX ?= c++
+LAKE ?= lake
 CFLAGS ?= -O2 -g -Wall -Wextra -Wpedantic
 CXXFLAGS ?= $(CFLAGS)
 
@@ -62,6 +63,14 @@ test: test-deps check-features check-fuzz ## Run every test; installs what the t
 .PHONY: run-tests
 run-tests:
 	$(CARGO) test --workspace --all-features --locked --no-fail-fast
+	@if command -v $(LAKE) >/dev/null; then $(MAKE) --no-print-directory test-lean; \
+	else echo "lean-bindings: NOT TESTED, there is no Lean toolchain (elan) here"; fi
+
+.PHONY: test-lean
+test-lean: ## Run the tests of the Lean bindings (needs a Lean toolchain, as elan installs it)
+	cd lean-bindings && CARGO_TARGET_DIR=$(abspath $(TARGET)) $(LAKE) build
+	cd lean-bindings && CARGO_TARGET_DIR=$(abspath $(TARGET)) $(LAKE) test
+	$(CARGO) test --package lithe-ffi-tests --test lean --locked --no-fail-fast -- --include-ignored
 
 .PHONY: test-deps
 test-deps: ## Install the Debian packages that the tests run against (needs root or sudo)

@@ -92,6 +92,11 @@ impl Program {
         Program { child, in_valgrind, lines, stdout: Some(stdout), stderr: Some(stderr) }
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The next line that the program prints.
     ///
     /// # Panics

@@ -1,4 +1,5 @@
 //! The other end of what the examples serve.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::time::Duration;
 
@@ -40,7 +41,8 @@ impl Get {
         get
     }
 
-    async fn write(mut stream: TcpStream, request: String) -> Get {
+    /// Sends a request that was written by hand.
+    pub async fn write(mut stream: TcpStream, request: String) -> Get {
         stream.write_all(request.as_bytes()).await.unwrap();
         Get(BufReader::new(stream))
     }

@@ -81,7 +81,7 @@ def main (arguments : List String) : IO Unit := do
     |>.wsEvents "/echo" echo
   let port := (arguments.head?.bind (·.toNat?)).getD 8080
   let server ← Server.start { port := port.toUInt16 } router
-  IO.println s!"A chat: http://{server.address}, and an echo: ws://{server.address}/echo"
+  IO.println s!"A chat: http://{server.address} (and an echo: ws://{server.address}/echo)"
   (← IO.getStdout).flush
   server.waitForInterrupt
   server.shutdown
