@@ -9,7 +9,7 @@ pub(super) const TITLE: &str =
     "The hub: thousands of deliveries per second of server CPU; latencies in µs";
 pub(super) const HEADER: &str = "\
 | load | bare TCP | list of senders, SSE | hub, SSE | hub, WebSocket | hub, SSE, deliveries/s \
-| p50 | p99 | list ÷ TCP | hub, SSE ÷ TCP | hub, WebSocket ÷ TCP | target | |
+| p50 / p99, SSE | p50 / p99, WebSocket | list ÷ TCP | hub, SSE ÷ TCP | hub, WebSocket ÷ TCP | target | |
 |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---|
 ";
 pub(super) const LATENCIES_TITLE: &str = "The hub: p50 / p99 in µs from when a publication was due";
@@ -27,9 +27,9 @@ pub(super) const PUBLISH: &str = "\
 pub(super) const PROGRAM_TITLE: &str =
     "The hub in C: thousands of deliveries per second of server CPU; latencies in µs";
 pub(super) const PROGRAM: &str = "\
-| load | bare TCP | hub.c | hub.c ÷ TCP | deliveries/s | p50 | p99 | of its core | MiB \
+| load | bare TCP | hub.c | hub.c ÷ TCP | deliveries/s | p50 / p99 | of its core | MiB \
 | descriptors |
-|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|
+|---|---:|---:|---:|---:|---:|---:|---:|---:|
 ";
 pub(super) const MEMORY_TITLE: &str = "The hub: bytes of server memory per idle subscriber";
 pub(super) const MEMORY: &str = "\
@@ -50,7 +50,9 @@ impl Measured {
         let shown_if = |samples: Option<&Vec<Sample>>| samples.map(shown).unwrap_or_default();
         let over_tcp_if = |samples: Option<&Vec<Sample>>| samples.map(over_tcp).unwrap_or_default();
         let rate = median(streams, |sample| sample.rate);
-        let [p50, p99] = [0, 1].map(|i| median(streams, |sample| sample.latency[i]));
+        let latency_if = |samples: Option<&Vec<Sample>>| {
+            samples.map(|samples| latency(samples)).unwrap_or_default()
+        };
         let target = match self.row {
             Row::Hub { subscribers: 1000, burst } => socket_target(burst).map(|least| {
                 let met = sockets.is_some_and(|sockets| ratio(sockets, tcp) >= least);
@@ -60,13 +62,15 @@ impl Measured {
         };
         let (target, met) = verdict(target);
         format!(
-            "| {} | {} | {} | {} | {} | {rate:.0} | {p50:.0} | {p99:.0} | {} | {} | {} | {target} \
+            "| {} | {} | {} | {} | {} | {rate:.0} | {} | {} | {} | {} | {} | {target} \
              | {met} |\n",
             self.row.name(),
             shown(tcp),
             shown_if(list),
             shown(streams),
             shown_if(sockets),
+            latency(streams),
+            latency_if(sockets),
             over_tcp_if(list),
             over_tcp(streams),
             over_tcp_if(sockets),
@@ -77,10 +81,7 @@ impl Measured {
         let [tcp, hub @ ..] = &self.samples[..] else {
             unreachable!("a latency has a yardstick");
         };
-        let shown = |samples: &Vec<Sample>| {
-            let [p50, p99] = [0, 1].map(|i| median(samples, |sample| sample.latency[i]));
-            format!(" {p50:.0} / {p99:.0} |")
-        };
+        let shown = |samples: &Vec<Sample>| format!(" {} |", latency(samples));
         let over = |samples: &Vec<Sample>| {
             format!(" {:.2} |", median_of(pairs(samples, tcp, |sample| sample.latency[1])))
         };
@@ -104,13 +105,11 @@ impl Measured {
             [tcp, hub].map(|samples| thousands(median(samples, |sample| sample.figure)));
         let of_hub = |figure: fn(&Sample) -> f64| median(hub, figure);
         format!(
-            "| {} | {shown_tcp} | {shown_hub} | {:.2} | {:.0} | {:.0} | {:.0} | {:.0} % | {:.1} \
-             | {:.0} |\n",
+            "| {} | {shown_tcp} | {shown_hub} | {:.2} | {:.0} | {} | {:.0} % | {:.1} | {:.0} |\n",
             self.row.name(),
             ratio(hub, tcp),
             of_hub(|sample| sample.rate),
-            of_hub(|sample| sample.latency[0]),
-            of_hub(|sample| sample.latency[1]),
+            latency(hub),
             of_hub(|sample| 100.0 * sample.busy),
             of_hub(|sample| sample.resident / f64::from(1 << 20)),
             of_hub(|sample| sample.descriptors),
@@ -127,6 +126,12 @@ impl Measured {
         let name = self.row.name();
         format!("| {name} | {streams:.0} | {sockets:.0} | {target} | {met} |\n")
     }
+}
+
+/// The median and the 99th percentile.
+fn latency(samples: &[Sample]) -> String {
+    let [p50, p99] = [0, 1].map(|i| median(samples, |sample| sample.latency[i]));
+    format!("{p50:.0} / {p99:.0}")
 }
 
 #[cfg(test)]
@@ -155,7 +160,7 @@ mod tests {
         };
         let samples = vec![vec![tcp], vec![hub]];
         let report = render(&[Measured { row: Row::HubC, samples }]);
-        let line = "| 200 | 180 | 0.90 | 100000 | 20000 | 50000 | 56 % | 32.0 | 10012 |";
+        let line = "| 200 | 180 | 0.90 | 100000 | 20000 / 50000 | 56 % | 32.0 | 10012 |";
         assert!(report.contains(line), "{report}");
     }
 }
