@@ -146,7 +146,10 @@ LEAN_EXPORT result lithe_lean_version LITHE_IO0 { return ok(lean_mk_string(lithe
 
 /* ---- options ---- */
 
+/* Every server and hub begins with options. */
 LEAN_EXPORT result lithe_lean_options_create LITHE_IO(uint32_t kind) {
+    if (lithe_abi_version() != LITHE_ABI_VERSION)
+        return refused("the library that is linked speaks another version of the ABI than these bindings");
     lithe_options_t options;
     return handle_or_failed(lithe_options_create((int32_t)kind, &options), &options);
 }
