@@ -104,6 +104,44 @@ async fn channels_are_passed_on_by_the_servers_that_they_belong_to() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_to_any_server_that_is_open_and_dead_is_found_by_probes() {
+    let cluster = Cluster::start().await;
+    let mut proxies = Vec::new();
+    for server in &cluster.0 {
+        let proxy = Proxy::start(server.port).await;
+        server.ask(&["CONFIG", "SET", "cluster-announce-ip", "127.0.0.1"]);
+        let port = proxy.address.port().to_string();
+        server.ask(&["CONFIG", "SET", "cluster-announce-port", &port]);
+        proxies.push(proxy);
+    }
+    let is_announced = |server: &Server| {
+        let slots = server.ask(&["CLUSTER", "SLOTS"]);
+        proxies.iter().all(|proxy| slots.contains(&proxy.address.port().to_string()))
+    };
+    until(|| cluster.0.iter().all(is_announced)).await;
+    // Nothing else finds it.
+    let settings = Redis::builder(proxies[0].url()).cluster();
+    let settings = settings.check_interval(Duration::from_secs(100_000));
+    let settings = settings.publish_timeout(Duration::from_secs(20));
+    let redis = settings.probe_interval(Duration::from_millis(200)).start().unwrap();
+    let hub = builder().backplane(redis).build();
+    for (number, proxy) in proxies.iter().enumerate() {
+        let is_there = |channel: &String| {
+            let slot = cluster.0[0].ask(&["CLUSTER", "KEYSLOT", channel]).parse::<usize>().unwrap();
+            slot / 5461 == number
+        };
+        let channel = (0..).map(|of| format!("news.{number}.{of}")).find(is_there).unwrap();
+        let mut subscription = subscribe(&hub, &name(&channel)).await;
+        let reconnects = hub.stats().reconnects;
+        proxy.stall_subscribers();
+        publish(&hub, &name(&channel), "unheard").await;
+        until(|| !hub.health().is_ok() || hub.stats().reconnects > reconnects).await;
+        proxy.end_stall();
+        assert_eq!(next_data(&mut subscription).await, "unheard");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_does_not_answer_keeps_no_hub_from_the_others() {
     let cluster = Cluster::start().await;
     // Takes connections, and says nothing.

@@ -1,10 +1,12 @@
 //! What is asked of Redis.
 
+use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use redis::{RedisError, Script};
+use redis::cluster_routing::Slot;
+use redis::{RedisError, Script, Value, from_redis_value};
 
 use super::wire::{Keys, decode, encode};
 use super::{Connection, Shared};
@@ -155,4 +157,28 @@ pub(super) async fn top(
     let offset = offset.unwrap_or(0);
     let position = epoch.and_then(|epoch| format!("{epoch}-{offset}").parse().ok());
     Ok(position.map(|position| Top { position, unix_millis: unix_millis.unwrap_or(0) }))
+}
+
+/// Which server of a cluster has which slot.
+pub(super) async fn shards(
+    shared: &Shared,
+    connection: &mut Connection,
+) -> Result<HashMap<Slot, Arc<str>>, Unavailable> {
+    let mut ask = redis::cmd("CLUSTER");
+    let asked = ask.arg("SLOTS").query_async(connection).await;
+    let ranges: Vec<Vec<Value>> = asked.map_err(|error| shared.unavailable(&error))?;
+    let mut shards = HashMap::new();
+    for range in ranges {
+        // Behind the range there are its servers: address, port, name; the master first.
+        let [first, last, Value::Array(master), ..] = &range[..] else { continue };
+        let name = master.get(2).cloned().unwrap_or(Value::Nil);
+        let parts = (from_redis_value::<u16>(first.clone()), from_redis_value::<u16>(last.clone()));
+        let ((Ok(first), Ok(last)), Ok(name)) = (parts, from_redis_value::<String>(name)) else {
+            continue;
+        };
+        let name = Arc::<str>::from(name);
+        let slots = (first..=last).filter_map(Slot::new);
+        shards.extend(slots.map(|slot| (slot, name.clone())));
+    }
+    Ok(shards)
 }

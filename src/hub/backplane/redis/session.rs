@@ -1,12 +1,13 @@
 //! The connections of one hub, and what is done on them all the time.
 
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use redis::aio::ConnectionLike as _;
+use redis::cluster_routing::Slot;
 use redis::{PushInfo, PushKind, Value, cmd};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -47,6 +48,8 @@ const TICK: Duration = Duration::from_secs(1);
 const SWEEP: u32 = 30;
 /// How many channels are subscribed to, or checked, in one go.
 const BATCH: usize = 256;
+/// How many names are tried at most for a probe that is to be on a certain server.
+const TRIES: usize = 100_000;
 
 /// Connects, again and again, until the hub is gone.
 pub(super) async fn run(
@@ -103,6 +106,19 @@ enum Event {
     Broken(&'static str),
 }
 
+/// What has arrived by the connection of the subscriber that is no publication.
+#[derive(Default)]
+struct Heard {
+    /// The last probe, on each channel that probes are sent to.
+    probes: Mutex<HashMap<ChannelName, u64>>,
+    /// What this hub is about to leave by itself.
+    leaving: Mutex<HashSet<ChannelName>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A pair of connections: for what is asked, and for what is passed on.
 struct Session<'a> {
     shared: &'a Arc<Shared>,
@@ -110,11 +126,12 @@ struct Session<'a> {
     commands: Connection,
     subscriber: Connection,
     events: mpsc::UnboundedReceiver<Event>,
-    /// The last probe that has arrived.
-    arrived: Arc<AtomicU64>,
+    heard: Arc<Heard>,
     sent: u64,
-    /// Where probes are sent.
-    probe: ChannelName,
+    /// Where probes are sent, on each server that passes on something.
+    probes: Vec<ChannelName>,
+    /// Which server of a cluster has which slot.
+    shards: HashMap<Slot, Arc<str>>,
     ticks: u64,
     hasher: RandomState,
 }
@@ -126,11 +143,7 @@ impl<'a> Session<'a> {
         let limit = shared.settings.publish_timeout;
         let longest = LONGEST_CONNECT.max(limit.saturating_mul(2));
         let (told, events) = mpsc::unbounded_channel();
-        let arrived = Arc::<AtomicU64>::default();
-        // Nobody else listens to it: no name of a channel of the hub's begins like this.
-        let node = fastrand::u64(..);
-        let probe = ChannelName::new(format!("{}.probe.{node:x}", ChannelName::RESERVED))
-            .map_err(Unavailable::new)?;
+        let heard = Arc::<Heard>::default();
         let connect = async {
             let breaks = told.clone();
             let commands = shared.servers.connect(limit, move |push: PushInfo| {
@@ -138,7 +151,7 @@ impl<'a> Session<'a> {
                 Ok::<_, Unavailable>(())
             });
             let commands = commands.await?;
-            let pushes = on_push(shared, sink, &probe, arrived.clone(), told);
+            let pushes = on_push(shared, sink, heard.clone(), told);
             let subscriber = shared.servers.connect(limit, pushes).await?;
             Ok::<_, redis::RedisError>((commands, subscriber))
         };
@@ -150,15 +163,55 @@ impl<'a> Session<'a> {
             commands,
             subscriber,
             events,
-            arrived,
+            heard,
             sent: 0,
-            probe,
+            probes: Vec::new(),
+            shards: HashMap::new(),
             ticks: 0,
             hasher: RandomState::new(),
         };
-        let probe = session.probe.clone();
-        session.ask(Ask::Subscribe, std::slice::from_ref(&probe)).await?;
+        session.learn_shards(limit).await?;
+        session.probe_servers_of(&[]).await?;
         Ok(session)
+    }
+
+    /// Asks a cluster which server has what.
+    async fn learn_shards(&mut self, limit: Duration) -> Result<(), Unavailable> {
+        if self.shared.servers.are_a_cluster() {
+            let shards = logs::shards(self.shared, &mut self.commands);
+            self.shards = timeout(limit, shards).await.map_err(|_| Unavailable::timeout())??;
+        }
+        Ok(())
+    }
+
+    /// Sees to it that there is a probe on each server that passes on one of these channels, and one
+    /// in any case.
+    async fn probe_servers_of(&mut self, channels: &[ChannelName]) -> Result<(), Unavailable> {
+        let prefix = &*self.shared.settings.prefix;
+        let shard = |channel: &ChannelName| {
+            self.shards.get(&Slot::for_key(Keys { prefix, channel: channel.as_str() }.pubsub()))
+        };
+        let mut probed: HashSet<_> = self.probes.iter().map(shard).collect();
+        // Nobody else listens to it: no name of a channel of the hub's begins like this.
+        let random = || format!("{}.probe.{:x}", ChannelName::RESERVED, fastrand::u64(..));
+        let mut probes = std::iter::repeat_with(|| ChannelName::new(random())).flatten();
+        let mut missing = Vec::new();
+        if probed.is_empty() {
+            missing.extend(probes.next());
+            probed.extend(missing.iter().map(shard));
+        }
+        for channel in channels {
+            let shard_of_it = shard(channel);
+            if probed.insert(shard_of_it) {
+                // Rather none than one that is looked for in vain.
+                let found = probes.by_ref().take(TRIES).find(|probe| shard(probe) == shard_of_it);
+                missing.extend(found);
+            }
+        }
+        self.ask(Ask::Subscribe, &missing).await?;
+        lock(&self.heard.probes).extend(missing.iter().map(|probe| (probe.clone(), self.sent)));
+        self.probes.append(&mut missing);
+        Ok(())
     }
 
     /// Works until something breaks.
@@ -168,6 +221,7 @@ impl<'a> Session<'a> {
     ) -> Result<Gone, Unavailable> {
         for channels in self.sink.channels().chunks(BATCH) {
             self.ask(Ask::Subscribe, channels).await?;
+            self.probe_servers_of(channels).await?;
         }
         self.shared.link.send_replace(Link::Up(self.commands.clone()));
         tracing::info!("connected to Redis");
@@ -190,7 +244,7 @@ impl<'a> Session<'a> {
                     return Err(Unavailable::new("a command has failed"));
                 }
                 _ = probes.tick() => self.probe().await?,
-                _ = ticks.tick() => self.tick().await,
+                _ = ticks.tick() => self.tick().await?,
                 received = commands.recv_many(&mut batch, BATCH) => {
                     if received == 0 {
                         return Ok(Gone);
@@ -214,6 +268,7 @@ impl<'a> Session<'a> {
         // What is wanted again by then has asked for it again, after this.
         self.ask(Ask::Unsubscribe, &detach).await?;
         self.ask(Ask::Subscribe, &attach).await?;
+        self.probe_servers_of(&attach).await?;
         attach.iter().for_each(|channel| self.sink.listening(channel));
         Ok(())
     }
@@ -252,33 +307,43 @@ impl<'a> Session<'a> {
                 }
             }
         };
+        if let Ask::Unsubscribe = ask {
+            lock(&self.heard.leaving).extend(channels.iter().cloned());
+        }
         let limit = self.shared.settings.publish_timeout;
         let asked = timeout(limit, asked).await.map_err(|_| Unavailable::timeout())?;
+        lock(&self.heard.leaving).clear();
         asked.map_err(|error| self.shared.unavailable(&error))
     }
 
     /// Sends a probe, unless the one before has not arrived: then nothing does.
     async fn probe(&mut self) -> Result<(), Unavailable> {
-        if self.arrived.load(Ordering::Relaxed) < self.sent {
+        if lock(&self.heard.probes).values().any(|arrived| *arrived < self.sent) {
             return Err(Unavailable::new("nothing arrives by the connection, though it is open"));
         }
         self.sent += 1;
         let prefix = &*self.shared.settings.prefix;
         let publish = if self.shared.servers.are_a_cluster() { "SPUBLISH" } else { "PUBLISH" };
-        let mut send = cmd(publish);
-        send.arg(Keys { prefix, channel: self.probe.as_str() }.pubsub()).arg(self.sent);
-        // By itself: an answer that does not come must not keep the session from its work.
-        let mut commands = self.commands.clone();
-        tokio::spawn(async move { commands.req_packed_command(&send).await.map(drop) });
+        for probe in &self.probes {
+            let mut send = cmd(publish);
+            send.arg(Keys { prefix, channel: probe.as_str() }.pubsub()).arg(self.sent);
+            // By itself: an answer that does not come must not keep the session from its work.
+            let mut commands = self.commands.clone();
+            tokio::spawn(async move { commands.req_packed_command(&send).await.map(drop) });
+        }
         Ok(())
     }
 
     /// Checks the channels whose turn it is.
-    async fn tick(&mut self) {
+    async fn tick(&mut self) -> Result<(), Unavailable> {
         self.ticks += 1;
         self.sink.retry();
         if self.ticks.is_multiple_of(SWEEP.into()) {
             self.sink.sweep();
+            // A cluster may have grown. When it does not say so in time, it is asked another time.
+            if self.learn_shards(TICK).await.is_ok() {
+                self.probe_servers_of(&self.sink.channels()).await?;
+            }
         }
         let due: Vec<_> =
             self.sink.channels().into_iter().filter(|channel| self.is_due(channel)).collect();
@@ -296,6 +361,7 @@ impl<'a> Session<'a> {
                 }
             });
         }
+        Ok(())
     }
 
     /// Each channel has a period of its own, of 0.4 to 1.6 of the interval.
@@ -319,17 +385,17 @@ fn on_break(kind: &PushKind, told: &mpsc::UnboundedSender<Event>) {
 fn on_push(
     shared: &Arc<Shared>,
     sink: &Sink,
-    probe: &ChannelName,
-    arrived: Arc<AtomicU64>,
+    heard: Arc<Heard>,
     told: mpsc::UnboundedSender<Event>,
 ) -> impl Fn(PushInfo) -> Result<(), Unavailable> + Send + Sync + 'static {
-    let (shared, sink, probe) = (shared.clone(), sink.clone(), probe.clone());
+    let (shared, sink) = (shared.clone(), sink.clone());
     move |push| {
         on_break(&push.kind, &told);
         if push.kind == PushKind::SUnsubscribe
             && let Some(Value::BulkString(from)) = push.data.first()
             && let Some(channel) = channel_of(&shared.settings.prefix, from)
-            && sink.wants(&channel)
+            && !lock(&heard.leaving).contains(&channel)
+            && (sink.wants(&channel) || lock(&heard.probes).contains_key(&channel))
         {
             let _ = told.send(Event::Broken("a channel has moved to another server"));
         }
@@ -343,9 +409,11 @@ fn on_push(
             return Ok(());
         };
         let Some(channel) = channel_of(&shared.settings.prefix, &from) else { return Ok(()) };
-        if channel == probe {
+        if channel.is_reserved()
+            && let Some(arrived) = lock(&heard.probes).get_mut(&channel)
+        {
             let number = str::from_utf8(&message).ok().and_then(|number| number.parse().ok());
-            arrived.fetch_max(number.unwrap_or(0), Ordering::Relaxed);
+            *arrived = (*arrived).max(number.unwrap_or(0));
             return Ok(());
         }
         // What is not ours is as good as lost: the next one shows that it is missing.
@@ -353,5 +421,36 @@ fn on_push(
             let _ = sink.deliver(&channel, record);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::Hub;
+    use crate::hub::backplane::{Memory, Redis};
+
+    #[tokio::test]
+    async fn a_channel_that_the_hub_leaves_by_itself_has_not_moved() {
+        let redis = Redis::builder("redis://127.0.0.1:1").start().unwrap();
+        let hub = Hub::builder().backplane(Memory::new().node()).build();
+        let channel: ChannelName = "news".parse().unwrap();
+        // It is wanted again already.
+        let _subscription = hub.subscribe([channel.clone()]).unwrap();
+        let heard = Arc::<Heard>::default();
+        let (told, mut events) = mpsc::unbounded_channel();
+        let sink = Sink::new(&hub.shared);
+        let on_push = on_push(&redis.shared, &sink, heard.clone(), told);
+        let left = || {
+            let name = Keys { prefix: "lithe", channel: "news" }.pubsub();
+            let data = vec![Value::BulkString(name.into_bytes()), Value::Int(0)];
+            on_push(PushInfo { kind: PushKind::SUnsubscribe, data }).unwrap();
+        };
+        lock(&heard.leaving).insert(channel);
+        left();
+        assert!(events.try_recv().is_err());
+        lock(&heard.leaving).clear();
+        left();
+        assert!(events.try_recv().is_ok());
     }
 }
