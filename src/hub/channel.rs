@@ -201,10 +201,10 @@ impl Channel {
         Ok(state)
     }
 
-    /// Appends a message to the log and tells those who wait.
+    /// Appends a message to the log, which takes it, and tells those who wait.
     pub(super) fn publish(
         self: &Arc<Self>,
-        message: &Message,
+        message: &mut Message,
         patterns: &Patterns,
         now: Instant,
         unix_millis: u64,
@@ -220,16 +220,18 @@ impl Channel {
             return Ok(Published { position, receivers, duplicate: true });
         }
         let position = state.log.next();
+        let mut message = std::mem::take(message);
+        let key = message.idempotency_key.take();
         let publication = Publication::new(
             self.name.clone(),
             position,
-            message.clone(),
+            message,
             unix_millis,
             self.budget.clone(),
         );
-        if let Some(key) = &message.idempotency_key {
+        if let Some(key) = key {
             let before = state.seen.bytes();
-            state.seen.insert(key.clone(), position, self.options.idempotency_size, now);
+            state.seen.insert(key, position, self.options.idempotency_size, now);
             self.charge_difference(before, state.seen.bytes());
         }
         state.log.push(Arc::new(publication), now, self.options.conflates());

@@ -60,7 +60,7 @@ impl Hub {
         let message = message.into();
         check(&message)?;
         let Some(backplane) = &self.shared.backplane else {
-            return Ok(self.publish_here(channel, &message));
+            return Ok(self.publish_here(channel, message));
         };
         let receipt = backplane.publish(self.outgoing(channel, message)).await;
         self.published(channel, receipt.map_err(|error| error.into_publish_error(&**backplane)))
@@ -80,7 +80,7 @@ impl Hub {
         let message = message.into();
         check(&message)?;
         let Some(backplane) = &self.shared.backplane else {
-            return Ok(self.publish_here(channel, &message));
+            return Ok(self.publish_here(channel, message));
         };
         let timeout = backplane.publish_timeout();
         let receipt = block_on(backplane.publish(self.outgoing(channel, message)), Some(timeout));
@@ -88,11 +88,12 @@ impl Hub {
         self.published(channel, receipt.map_err(|error| error.into_publish_error(&**backplane)))
     }
 
-    fn publish_here(&self, channel: &ChannelName, message: &Message) -> Published {
+    fn publish_here(&self, channel: &ChannelName, message: Message) -> Published {
+        let mut message = message;
         let shared = &self.shared;
         let (now, unix_millis) = (shared.clock.now(), shared.clock.unix_millis());
         let published = shared.with_channel(channel, |channel| {
-            channel.publish(message, &shared.patterns, now, unix_millis)
+            channel.publish(&mut message, &shared.patterns, now, unix_millis)
         });
         let counters = &shared.counters;
         add(if published.duplicate { &counters.duplicates } else { &counters.published }, 1);
