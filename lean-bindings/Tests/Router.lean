@@ -102,5 +102,7 @@ def request : Request := {
   "{\"status\":500,\"code\":\"io\",\"message\":\"io\"}"
 #guard (HttpError.ofIO (.otherError 1 "")).isClosed
 #guard (Response.ofError { status := 200, code := "odd", message := "" }).status = 500
+#guard String.fromUTF8? (Response.ofError { status := 200, code := "odd", message := "" }).body =
+  some "{\"status\":500,\"code\":\"odd\",\"message\":\"\"}"
 
 end RouterTests

@@ -61,7 +61,8 @@ def sse (body : BodyStream) : Response :=
 
 /-- What a client is told when its handler throws. -/
 def ofError (error : HttpError) : Response :=
-  jsonText error.toJsonText ⟨if 400 ≤ error.status && error.status ≤ 599 then error.status else 500⟩
+  let status := if 400 ≤ error.status && error.status ≤ 599 then error.status else 500
+  jsonText { error with status }.toJsonText ⟨status⟩
 
 /-- The response with another status. -/
 def withStatus (response : Response) (status : Status) : Response :=
