@@ -19,6 +19,8 @@ def tests : List (String × IO Unit) := [
   ("WebSockets share an event loop", ServerTests.eventLoop),
   ("a peer that does not read is left alone", ServerTests.slowPeer),
   ("a peer that does not read may be thrown out", ServerTests.slowPeerThrows),
+  ("a peer that does not read may be closed wrongly", ServerTests.slowPeerIsClosedWrongly),
+  ("the end of a WebSocket is told anywhere", ServerTests.endedElsewhere),
   ("a shutdown wakes all", ServerTests.shutdown),
   ("publications have a history", HubTests.publications),
   ("subscribers get what is published", HubTests.subscriptions),

@@ -238,6 +238,49 @@ def slowPeerThrows : IO Unit := do
     eventually "onClose" do return (← closed.get) == some 1011
     expect "errors" (← errors.get) #["400 bad_request: no"]
 
+/-- A close that cannot be is told of at once, also when it would be done later, and the connection
+goes on. -/
+def slowPeerIsClosedWrongly : IO Unit := do
+  let codes ← IO.mkRef #[]
+  let events : WSEvents Unit := {
+    onOpen := fun ws _ => do
+      for _ in [0:10] do ws.sendBinary (.mk (Array.replicate 600000 7))
+      for (code, reason) in [(999, ""), (1000, "".pushn 'x' 124)] do
+        try ws.close code reason catch error => codes.modify (·.push error.code)
+    onMessage := fun ws _ _ => ws.close 4000
+  }
+  withServer (Router.new.wsEvents "/" events) fun server errors => do
+    let client ← Client.webSocket server.port "/"
+    IO.sleep 100
+    expect "the closes" (← codes.get) #["bad_argument", "too_large"]
+    client.sendText ""
+    expect "the close code" (← client.closeCode) 4000
+    expect "errors" (← errors.get) #[]
+
+/-- How a WebSocket has ended may be asked on any thread, also when its handler returns. -/
+def endedElsewhere : IO Unit := do
+  let reason := "".pushn 'r' 120
+  let connection ← IO.mkRef none
+  let wrong ← IO.mkRef 0
+  let router := Router.new.ws "/" fun ws _ => do
+    connection.set (some ws)
+    discard <| ws.receive
+  withServer router fun server _ => do
+    for _ in [0:200] do
+      connection.set none
+      let client ← Client.webSocket server.port "/"
+      eventually "a connection" do return (← connection.get).isSome
+      let some ws ← connection.get | return
+      let tasks ← (List.range 3).mapM fun _ => IO.asTask (prio := .dedicated) do
+        repeat
+          match ← (ws.closed? 1000).run with
+          | .ok (some how) => if how.reason != reason then wrong.modify (· + 1)
+          | .ok none => pure ()
+          | .error _ => break
+      client.sendFrame .close (⟨#[15, 160]⟩ ++ reason.toUTF8)
+      for task in tasks do IO.ofExcept task.get
+    expect "other reasons" (← wrong.get) 0
+
 def shutdown : IO Unit := do
   let inside ← IO.mkRef none
   let returned ← IO.mkRef 0

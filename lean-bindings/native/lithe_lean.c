@@ -103,6 +103,30 @@ static int32_t timeout_in(uint32_t ms) {
     return ms == UINT32_MAX ? -1 : ms > INT32_MAX ? INT32_MAX : (int32_t)ms;
 }
 
+/*
+ * A text that the library gives is valid until its handle is freed, which in Lean may be done on one
+ * thread while another one copies the text. Whoever does either holds the lock of the handle: one of
+ * a few, so that nobody has to keep one for each handle. It is never held while waiting.
+ */
+enum { TEXT_LOCKS = 64 };
+static _Atomic(bool) text_locks[TEXT_LOCKS];
+
+static _Atomic(bool) *lock_texts(uint64_t handle) {
+    _Atomic(bool) *lock = &text_locks[handle % TEXT_LOCKS];
+    while (atomic_exchange(lock, true)) {}
+    return lock;
+}
+
+static void unlock_texts(_Atomic(bool) *lock) { atomic_store(lock, false); }
+
+/* Calls what frees a handle that has such texts. */
+static result free_texts(int32_t (*free_handle)(uint64_t), uint64_t handle) {
+    _Atomic(bool) *lock = lock_texts(handle);
+    int32_t code = free_handle(handle);
+    unlock_texts(lock);
+    return unit_or_failed(code);
+}
+
 static const void *options_in(uint64_t options) { return options ? lithe_options_pointer(options) : NULL; }
 
 /* Room for `count` values of `size` bytes, which lean_dec gives back. */
@@ -427,8 +451,11 @@ LEAN_EXPORT result lithe_lean_ws_accept LITHE_IO(uint64_t request, uint64_t opti
 
 LEAN_EXPORT result lithe_lean_ws_protocol LITHE_IO(uint64_t ws) {
     lithe_string_t protocol;
+    _Atomic(bool) *lock = lock_texts(ws);
     int32_t code = lithe_ws_protocol(ws, &protocol);
-    return code < 0 ? failed(code) : ok(text_of(protocol));
+    lean_object *copy = code < 0 ? NULL : text_of(protocol);
+    unlock_texts(lock);
+    return code < 0 ? failed(code) : ok(copy);
 }
 
 /* The kind and the data; the kind is 0 when the WebSocket is closed. */
@@ -474,10 +501,15 @@ LEAN_EXPORT result lithe_lean_ws_close LITHE_IO(uint64_t ws, uint32_t code, b_le
 /* The code, whether the end was clean, and the reason; none while it has not ended. */
 LEAN_EXPORT result lithe_lean_ws_close_info LITHE_IO(uint64_t ws, uint32_t timeout_ms) {
     lithe_ws_close_info_t info = LITHE_WS_CLOSE_INFO_INIT;
-    int32_t code = lithe_ws_close_info(ws, &info, timeout_in(timeout_ms));
+    int32_t code = lithe_ws_close_info(ws, NULL, timeout_in(timeout_ms));
     if (code == LITHE_ERR_TIMEOUT) return ok(lean_box(0));
     if (code < 0) return failed(code);
-    lean_object *rest = pair_of(lean_box(info.clean != 0), text_of(info.reason));
+    _Atomic(bool) *lock = lock_texts(ws);
+    code = lithe_ws_close_info(ws, &info, 0);
+    lean_object *reason = code < 0 ? NULL : text_of(info.reason);
+    unlock_texts(lock);
+    if (code < 0) return failed(code);
+    lean_object *rest = pair_of(lean_box(info.clean != 0), reason);
     return ok(some_of(pair_of(lean_box_uint32((uint32_t)info.code), rest)));
 }
 
@@ -488,7 +520,7 @@ LEAN_EXPORT result lithe_lean_ws_queued LITHE_IO(uint64_t ws) {
 
 LEAN_EXPORT result lithe_lean_ws_pause LITHE_IO(uint64_t ws) { return unit_or_failed(lithe_ws_pause(ws)); }
 LEAN_EXPORT result lithe_lean_ws_resume LITHE_IO(uint64_t ws) { return unit_or_failed(lithe_ws_resume(ws)); }
-LEAN_EXPORT result lithe_lean_ws_free LITHE_IO(uint64_t ws) { return unit_or_failed(lithe_ws_free(ws)); }
+LEAN_EXPORT result lithe_lean_ws_free LITHE_IO(uint64_t ws) { return free_texts(lithe_ws_free, ws); }
 
 /* ---- event streams ---- */
 
@@ -685,9 +717,12 @@ LEAN_EXPORT result lithe_lean_authorization_numbers LITHE_IO(uint64_t authorizat
 LEAN_EXPORT result lithe_lean_authorization_header LITHE_IO(uint64_t authorization, b_lean_obj_arg name) {
     lithe_string_t value;
     if (ends_early(name)) return ended_early();
+    _Atomic(bool) *lock = lock_texts(authorization);
     int32_t code = lithe_authorization_header(authorization, text_in(name), &value);
+    lean_object *copy = code < 0 ? NULL : text_of(value);
+    unlock_texts(lock);
     if (code == LITHE_ERR_NOT_FOUND) return ok(lean_box(0));
-    return code < 0 ? failed(code) : ok(some_of(text_of(value)));
+    return code < 0 ? failed(code) : ok(some_of(copy));
 }
 
 /* No options refuse. */
@@ -696,7 +731,7 @@ LEAN_EXPORT result lithe_lean_authorization_answer LITHE_IO(uint64_t authorizati
 }
 
 LEAN_EXPORT result lithe_lean_authorization_free LITHE_IO(uint64_t authorization) {
-    return unit_or_failed(lithe_authorization_free(authorization));
+    return free_texts(lithe_authorization_free, authorization);
 }
 
 /* ---- signals ---- */

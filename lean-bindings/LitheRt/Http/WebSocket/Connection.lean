@@ -131,6 +131,14 @@ where
     | some ms => (min ms 0x7FFFFFFF).toUInt32
     | none => FFI.forever
 
+/-- Throws what the library would, when nobody could be told of it later. -/
+private def checkClose (code : UInt16) (reason : String) : IO Unit := do
+  unless (1000 ≤ code && code ≤ 1003) || (1007 ≤ code && code ≤ 1014) ||
+      (3000 ≤ code && code ≤ 4999) do
+    throw (.otherError 5 s!"{code} is no close code to send")
+  if reason.utf8ByteSize > 123 then
+    throw (.otherError 7 s!"a reason of {reason.utf8ByteSize} bytes, which has at most 123")
+
 /-- Closes the connection after what is queued: whoever receives on it gets none, and whoever sends
 the error `closed`. Does nothing when it has ended. The code is 1000 to 1003, 1007 to 1014, or from
 3000 to 4999; the reason has at most 123 bytes.
@@ -142,6 +150,7 @@ def close (ws : WSConnection) (code : UInt16 := 1000) (reason : String := "") :
     try
       if let some loop := ws.loop? then
         if !(← loop.deferred.get).isEmpty && (← IO.getTID) == loop.thread then
+          checkClose code reason
           return ← loop.deferred.modify (·.push (.close code reason))
       FFI.wsClose ws.id code.toUInt32 reason
     catch error => unless isLibraryError error 4 do throw error

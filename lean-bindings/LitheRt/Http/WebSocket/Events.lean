@@ -79,7 +79,10 @@ private def flush (ws : WSConnection) (loop : WSLoop) : IO Unit := do
     catch error =>
       if isLibraryError error 3 then
         return ← loop.deferred.set (deferred.extract i)
-      unless isLibraryError error 1 do throw error
+      unless isLibraryError error 1 do
+        FFI.wsClose ws.id 1011 ""
+        FFI.wsResume ws.id
+        throw error
   FFI.wsResume ws.id
 
 /-- What the event loop does with the connections, whose events bear the number of their route. The
