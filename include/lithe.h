@@ -2853,7 +2853,7 @@ void lithe_client_free(struct lithe_client_t *clients, size_t count);
  * What the host sends by itself goes between the publications. Never blocks. Errors: BAD_HANDLE, for
  * either, BAD_ARGUMENT, NOT_UTF8, TOO_LARGE, CLOSED, FULL for more than 256 channels and patterns,
  * WRONG_STATE when it is subscribed to the hub already and the options differ, or for a pattern on a
- * hub with Redis, which knows none.
+ * hub with a Redis Cluster, which knows none.
  */
 int32_t lithe_ws_subscribe(lithe_ws_t ws,
                            lithe_hub_t hub,
@@ -2884,7 +2884,8 @@ int32_t lithe_ws_unsubscribe(lithe_ws_t ws,
  *
  * Never blocks. Errors: BAD_HANDLE, for either, BAD_ARGUMENT, such as LITHE_FORMAT_BINARY, NOT_UTF8,
  * TOO_LARGE, CLOSED, FULL for more than 256 channels and patterns, WRONG_STATE when it is subscribed
- * to the hub already and the options differ, or for a pattern on a hub with Redis.
+ * to the hub already and the options differ, or for a pattern on a hub with a Redis
+ * Cluster.
  */
 int32_t lithe_sse_subscribe(lithe_sse_t sse,
                             lithe_hub_t hub,

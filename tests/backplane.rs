@@ -8,6 +8,9 @@ mod conformance;
 #[path = "backplane/faults.rs"]
 #[macro_use]
 mod faults;
+#[path = "backplane/patterns.rs"]
+#[macro_use]
+mod patterns;
 #[cfg(feature = "redis")]
 #[path = "backplane/cluster.rs"]
 mod cluster;

@@ -56,6 +56,43 @@ fn post(client: &mut Client, body: &Value) -> Value {
     answer(client)
 }
 
+#[test]
+fn a_pattern_has_the_channels_of_other_nodes_by_each_transport() {
+    let memory = Memory::new();
+    let (here, there) = (
+        Hub::builder().backplane(memory.node()).build(),
+        Hub::builder().backplane(memory.node()).build(),
+    );
+    let server = serve(&here, |endpoint| endpoint);
+    let address = server.local_addr();
+    let path = "?channel=logs.*";
+    let mut client = Client::connect(&server);
+    let first = poll(&mut client, &format!("/poll{path}"));
+    assert_eq!(kinds(&first), ["sub"]);
+    let mut source = EventSource::open(address, &format!("/sse{path}"), "");
+    source.control("lithe.sub");
+    let mut socket = HubSocket::open(address, &format!("/ws{path}"));
+    socket.expect("sub");
+    publish(&there, "logs.1", "new");
+    publish(&there, "logs.2", "newer");
+    publish(&there, "logs.2.deep", "unheard");
+    let in_order = |mut data: Vec<String>| {
+        data.sort();
+        data
+    };
+    assert_eq!(in_order(source.data(2)), ["new", "newer"]);
+    assert_eq!(in_order(socket.data(2)), ["new", "newer"]);
+    // Who polls comes back each time, and nobody listens in between.
+    let mut cursor = first["cursor"].as_str().unwrap().to_owned();
+    for round in 0..3 {
+        let next = poll(&mut client, &format!("/poll{path}&cursor={cursor}"));
+        assert!(kinds(&next).iter().all(|kind| *kind == "pub"), "{next}");
+        assert_eq!(kinds(&next).len(), if round == 0 { 2 } else { 1 }, "{next}");
+        cursor = next["cursor"].as_str().unwrap().to_owned();
+        publish(&there, &format!("logs.{}", round + 2), "again");
+    }
+}
+
 fn kinds(answer: &Value) -> Vec<&str> {
     events(answer).map(|event| event["type"].as_str().unwrap()).collect()
 }

@@ -178,7 +178,7 @@ fn settings_of<'a>(
 /// What the host sends by itself goes between the publications. Never blocks. Errors: BAD_HANDLE, for
 /// either, BAD_ARGUMENT, NOT_UTF8, TOO_LARGE, CLOSED, FULL for more than 256 channels and patterns,
 /// WRONG_STATE when it is subscribed to the hub already and the options differ, or for a pattern on a
-/// hub with Redis, which knows none.
+/// hub with a Redis Cluster, which knows none.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_ws_subscribe(
     ws: lithe_ws_t,
@@ -242,7 +242,8 @@ pub extern "C" fn lithe_ws_unsubscribe(
 ///
 /// Never blocks. Errors: BAD_HANDLE, for either, BAD_ARGUMENT, such as LITHE_FORMAT_BINARY, NOT_UTF8,
 /// TOO_LARGE, CLOSED, FULL for more than 256 channels and patterns, WRONG_STATE when it is subscribed
-/// to the hub already and the options differ, or for a pattern on a hub with Redis.
+/// to the hub already and the options differ, or for a pattern on a hub with a Redis
+/// Cluster.
 #[unsafe(no_mangle)]
 pub extern "C" fn lithe_sse_subscribe(
     sse: lithe_sse_t,

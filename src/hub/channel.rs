@@ -70,6 +70,12 @@ pub(super) enum Start {
     Heard(u64),
     /// Where it was before, but nobody knows where that is.
     Unknown,
+    /// In a mirror, for one whose pattern matches: with the first publication that was passed on
+    /// since there is the channel, when there is one.
+    PassedOn,
+    /// In a mirror, for one whose pattern matches: with what follows on a publication that was
+    /// passed on before.
+    From(Position),
 }
 
 /// How a subscriber reads the channel.
@@ -102,16 +108,23 @@ pub(super) enum Begun {
     Now(Attached),
     /// When the log of the backplane was read; if need be, so many times in all.
     Later {
+        start: Start,
         reads: u64,
     },
 }
 
 /// It is not known yet where a subscriber begins.
-pub(super) struct NotYet {
-    /// It is told when that may be known.
-    pub(super) ticket: Ticket,
-    /// The log of the backplane has to be read for that, by the caller.
-    pub(super) read: bool,
+pub(super) enum NotYet {
+    Waits {
+        /// It is told when that may be known.
+        ticket: Ticket,
+        /// The log of the backplane has to be read for that, by the caller.
+        read: bool,
+        /// The backplane has to be asked for the channel again, by the caller.
+        ask: bool,
+    },
+    /// The channel is gone.
+    Lost,
 }
 
 /// What came of reading.
@@ -282,6 +295,10 @@ impl Channel {
         let mut state = self.enter(patterns, &mut wakers)?;
         state.subscribers += 1;
         state.pinned += usize::from(pinned);
+        let start = match &mut state.mirror {
+            Some(mirror) => mirror.attach(start, pinned),
+            None => start,
+        };
         let begun = self.begin_at(&state, start, after_gap, limit, None, now);
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
@@ -299,11 +316,17 @@ impl Channel {
         now: Instant,
     ) -> Result<Attached, NotYet> {
         let mut state = self.lock();
+        if state.lost {
+            return Err(NotYet::Lost);
+        }
         match self.begin_at(&state, start, after_gap, limit, Some(reads), now) {
             Begun::Now(attached) => Ok(attached),
             Begun::Later { .. } => {
                 let ticket = state.idle.insert(subscriber.clone(), slot);
-                Err(NotYet { ticket, read: state.begin_to_verify() })
+                let counts_heard = matches!(start, Start::PassedOn | Start::Beginning);
+                let read = !counts_heard && state.begin_to_verify();
+                let ask = matches!(start, Start::Beginning) && state.begin_to_ask();
+                Err(NotYet::Waits { ticket, read, ask })
             }
         }
     }
@@ -318,11 +341,23 @@ impl Channel {
         now: Instant,
     ) -> Begun {
         let log = &state.log;
+        if let Some(mirror) = &state.mirror
+            && let Some(at) = mirror.heard(start)
+        {
+            return match at {
+                Some(at) if mirror.live => {
+                    let changes = state.presence.count();
+                    let reader = Reader { at, batch_end: None, changes };
+                    Begun::Now(Attached { reader, recovered: true, gap: None })
+                }
+                _ => Begun::Later { start, reads: 0 },
+            };
+        }
         let since = match start {
-            Start::Live | Start::Unknown => None,
-            Start::Beginning => Some(Position { offset: 0, ..log.top() }),
+            Start::Beginning if state.mirror.is_none() => Some(Position { offset: 0, ..log.top() }),
             Start::After(since) => Some(since),
             Start::Heard(number) => log.after_number(number),
+            _ => None,
         };
         let outcome = match start {
             Start::Unknown => Some(Err(GapReason::Epoch)),
@@ -333,7 +368,7 @@ impl Channel {
             let reads = reads.unwrap_or_else(|| mirror.reads_to_come());
             let verified = since.is_none() || mirror.settles(outcome) || mirror.was_read(reads);
             if !mirror.live || !verified {
-                return Begun::Later { reads };
+                return Begun::Later { start, reads };
             }
         }
         let at = match (outcome, since) {
@@ -372,6 +407,16 @@ impl Channel {
     /// The opposite of [`pin`](Self::pin).
     pub(super) fn unpin(&self) {
         self.lock().pinned -= 1;
+    }
+
+    /// How often the log of the backplane will have been read when it is known how it is now.
+    pub(super) fn reads_to_come(&self) -> u64 {
+        self.lock().mirror.as_ref().map_or(0, |mirror| mirror.reads_to_come())
+    }
+
+    /// A subscriber looks for itself whether there is news.
+    pub(super) fn forget(&self, ticket: Ticket) {
+        self.lock().idle.remove(ticket);
     }
 
     /// Takes a subscriber away.
@@ -490,8 +535,25 @@ impl Channel {
         self.lock().presence.list()
     }
 
-    pub(super) fn top(&self) -> Position {
-        self.lock().log.top()
+    /// Up to where there are publications: in the log, or passed on and yet to be taken into it.
+    pub(super) fn end(&self) -> Position {
+        let state = self.lock();
+        let top = state.log.top();
+        let heard = state.mirror.as_ref().and_then(|mirror| mirror.last_heard());
+        heard.filter(|heard| heard.epoch != top.epoch || heard.offset > top.offset).unwrap_or(top)
+    }
+
+    /// How one begins who waits for its log when a pattern of the same subscription begins.
+    pub(super) fn start_with_pattern(&self) -> Start {
+        match self.lock().mirror.as_ref().and_then(|mirror| mirror.last_heard()) {
+            Some(last) => Start::From(last),
+            None => Start::Beginning,
+        }
+    }
+
+    /// Where it begins for one whose pattern matches: before what was passed on first.
+    pub(super) fn first_heard(&self) -> Option<Position> {
+        self.lock().mirror.as_ref()?.first_heard()
     }
 
     /// How one stands who has got everything up to that position.
@@ -499,6 +561,8 @@ impl Channel {
         let state = self.lock();
         match state.log.standing(at) {
             Standing::Before(_) if state.lost => Standing::Elsewhere,
+            // It may not have known that there is more.
+            Standing::AtTop if state.lost && state.mirror.is_some() => Standing::Elsewhere,
             standing => standing,
         }
     }
@@ -515,7 +579,7 @@ impl Channel {
             Start::After(position) => Some(position),
             Start::Heard(number) => state.log.after_number(number),
             Start::Beginning => Some(Position { offset: 0, ..state.log.top() }),
-            Start::Live | Start::Unknown => None,
+            Start::Live | Start::Unknown | Start::PassedOn | Start::From(_) => None,
         };
         match at.map(|at| state.log.standing(at)) {
             Some(Standing::Before(number)) => number,
@@ -579,9 +643,13 @@ impl Channel {
         self.lock().lost
     }
 
-    /// Whether nothing was ever published: nobody misses anything when it is gone.
+    /// Whether nothing was ever published here: nobody misses anything when it is gone.
     pub(super) fn is_unused(&self) -> bool {
-        self.lock().log.top().offset == 0
+        let state = self.lock();
+        match &state.mirror {
+            Some(mirror) => mirror.last_heard().is_none(),
+            None => state.log.top().offset == 0,
+        }
     }
 }
 

@@ -6,11 +6,13 @@ use super::backplane::{Backplane, Health, Sink, Unavailable, Unread};
 use super::budget::Budget;
 use super::channel::{Channel, Lost};
 use super::channels::Channels;
+use super::listening::Listening;
 use super::log::ReplayLimit;
 use super::patterns::{Losses, Patterns};
 use super::presence::Client;
 use super::sequence::Sequence;
 use super::stats::{Counters, add};
+use super::subscriber::Subscriber;
 use super::{
     ChannelName, ChannelOptions, Clock, Interest, Pattern, Stats, SubscribeError, Subscription,
     SubscriptionOptions, SystemClock,
@@ -29,6 +31,7 @@ pub(super) struct Shared {
     pub(super) patterns: Patterns,
     pub(super) losses: Losses,
     pub(super) sequence: Arc<Sequence>,
+    pub(super) listening: Listening,
     /// The most specific first.
     namespaces: Vec<(Pattern, Arc<ChannelOptions>)>,
     defaults: Arc<ChannelOptions>,
@@ -126,6 +129,7 @@ impl Builder {
             patterns: Patterns::default(),
             losses: Losses::new(),
             sequence: Arc::default(),
+            listening: Listening::default(),
             namespaces,
             defaults: Arc::new(self.defaults),
             budget: Arc::new(Budget::new(self.history_budget)),
@@ -260,12 +264,7 @@ impl Shared {
         mut act: impl FnMut(&Arc<Channel>) -> Result<T, Lost>,
     ) -> T {
         loop {
-            let (channel, created) = self.channels.get_or_create(name, |tick| {
-                let options = self.options(name).clone();
-                let mirrors = self.backplane.is_some();
-                let (budget, sequence) = (self.budget.clone(), self.sequence.clone());
-                Channel::new(name.clone(), options, budget, sequence, tick, mirrors)
-            });
+            let (channel, created) = self.get_or_create(name);
             let done = act(&channel);
             // Not before: when its log is read it may have to make room, if nobody wants it.
             if let (true, Some(backplane)) = (created, &self.backplane) {
@@ -275,6 +274,17 @@ impl Shared {
                 return done;
             }
         }
+    }
+
+    /// The channel, which is made unless there is one. Says whether it was: then the backplane is to
+    /// be told.
+    pub(super) fn get_or_create(&self, name: &ChannelName) -> (Arc<Channel>, bool) {
+        self.channels.get_or_create(name, |tick| {
+            let options = self.options(name).clone();
+            let mirrors = self.backplane.is_some();
+            let (budget, sequence) = (self.budget.clone(), self.sequence.clone());
+            Channel::new(name.clone(), options, budget, sequence, tick, mirrors)
+        })
     }
 
     pub(super) fn options(&self, name: &ChannelName) -> &Arc<ChannelOptions> {
@@ -311,6 +321,20 @@ impl Shared {
         for channel in self.channels.remove_if(Channel::is_unwatched, &self.losses) {
             self.detach(channel.name());
         }
+        for pattern in self.listening.remove_unused() {
+            if let Some(backplane) = &self.backplane {
+                backplane.detach_pattern(&pattern);
+            }
+        }
+    }
+
+    /// Lets the backplane listen to a pattern for a subscriber.
+    pub(super) fn listen(&self, pattern: &Pattern, subscriber: &Arc<Subscriber>) -> usize {
+        let (key, is_new) = self.listening.insert(pattern, subscriber);
+        if let (true, Some(backplane)) = (is_new, &self.backplane) {
+            backplane.attach_pattern(pattern);
+        }
+        key
     }
 
     pub(super) fn channel(&self, name: &ChannelName) -> Option<Arc<Channel>> {

@@ -71,7 +71,8 @@ pub enum GapReason {
     Limit,
     /// A connected subscriber has read too slowly.
     Slow,
-    /// The backplane has lost publications that this node was not passed on.
+    /// The backplane has lost publications that this node was not passed on. Of a pattern: it was
+    /// not listened to for a while, so there may have been some on channels that are new.
     Backplane,
 }
 

@@ -108,6 +108,11 @@ impl Log {
         self.entries.push_back(Entry { publication, at, number });
     }
 
+    /// A number for something else than a publication, in the same order.
+    pub(super) fn draw_number(&self) -> u64 {
+        self.sequence.next()
+    }
+
     /// Forgets all, and begins another log.
     pub(super) fn begin(&mut self, epoch: Epoch, offset: Offset) {
         self.skip_to(offset);

@@ -68,6 +68,7 @@ mod encodings;
 mod history;
 mod idempotency;
 mod item;
+mod listening;
 mod log;
 mod message;
 mod name;

@@ -62,11 +62,12 @@ impl Patterns {
     }
 }
 
-/// How many names of lost channels are remembered.
+/// How many losses are remembered.
 const REMEMBERED: usize = 1024;
 
-/// Which channels the hub has lost. Who comes back with a pattern may have missed publications on
-/// a channel that it has never heard of.
+/// Which channels the hub has lost, and to which patterns its backplane has not listened for a
+/// while. Who comes back with a pattern may have missed publications on a channel that it has never
+/// heard of.
 pub(super) struct Losses {
     epoch: Epoch,
     state: Mutex<State>,
@@ -75,7 +76,13 @@ pub(super) struct Losses {
 #[derive(Default)]
 struct State {
     count: u64,
-    names: VecDeque<ChannelName>,
+    losses: VecDeque<Loss>,
+}
+
+enum Loss {
+    Channel(ChannelName),
+    /// What was published before then on any of its channels may not be known.
+    Break(Pattern),
 }
 
 impl Losses {
@@ -93,23 +100,39 @@ impl Losses {
     }
 
     pub(super) fn push(&self, name: ChannelName) {
+        self.push_loss(Loss::Channel(name));
+    }
+
+    pub(super) fn push_break(&self, pattern: Pattern) {
+        self.push_loss(Loss::Break(pattern));
+    }
+
+    fn push_loss(&self, loss: Loss) {
         let mut state = self.lock();
         state.count += 1;
-        state.names.push_back(name);
-        if state.names.len() > REMEMBERED {
-            state.names.pop_front();
+        state.losses.push_back(loss);
+        if state.losses.len() > REMEMBERED {
+            state.losses.pop_front();
         }
     }
 
-    /// Those that match, and were lost since there were so many. `None`: not all are known.
+    /// The channels that match, and were lost since there were so many losses. `None`: not all are
+    /// known.
     pub(super) fn since(&self, position: Position, pattern: &Pattern) -> Option<Vec<ChannelName>> {
         let state = self.lock();
         let missed = usize::try_from(state.count.checked_sub(position.offset)?).ok()?;
         if position.epoch != self.epoch {
             return None;
         }
-        let first = state.names.len().checked_sub(missed)?;
-        let names = state.names.range(first..).filter(|name| pattern.matches(name));
-        Some(names.cloned().collect())
+        let first = state.losses.len().checked_sub(missed)?;
+        let mut names = Vec::new();
+        for loss in state.losses.range(first..) {
+            match loss {
+                Loss::Channel(name) if pattern.matches(name) => names.push(name.clone()),
+                Loss::Break(other) if other == pattern => return None,
+                _ => {}
+            }
+        }
+        Some(names)
     }
 }

@@ -17,6 +17,8 @@ struct Inbox {
     ready: Vec<Slot>,
     /// Channels that came into being and match a pattern.
     joined: Vec<Arc<Channel>>,
+    /// The backplane has begun to listen to a pattern.
+    patterns: bool,
     waker: Option<Waker>,
     /// The subscription is gone.
     closed: bool,
@@ -57,11 +59,20 @@ impl Subscriber {
         Some(inbox.waker.take())
     }
 
-    /// Takes what is there: the channels with news one by one, the new ones together.
-    pub(super) fn take(&self, ready: impl FnMut(Slot)) -> Vec<Arc<Channel>> {
+    /// Tells that the backplane has begun to listen to a pattern. The waker is for the caller to
+    /// wake, without a lock.
+    pub(super) fn tell_of_patterns(&self) -> Option<Waker> {
+        let mut inbox = self.lock();
+        inbox.patterns = true;
+        inbox.waker.take()
+    }
+
+    /// Takes what is there: the channels with news one by one, the new ones together, and whether
+    /// there is something about patterns.
+    pub(super) fn take(&self, ready: impl FnMut(Slot)) -> (Vec<Arc<Channel>>, bool) {
         let mut inbox = self.lock();
         inbox.ready.drain(..).for_each(ready);
-        std::mem::take(&mut inbox.joined)
+        (std::mem::take(&mut inbox.joined), std::mem::take(&mut inbox.patterns))
     }
 
     /// The new channels that are yet to be taken.
@@ -72,7 +83,7 @@ impl Subscriber {
     /// Leaves a waker, unless something came meanwhile.
     pub(super) fn park(&self, cx: &mut Context<'_>) -> bool {
         let mut inbox = self.lock();
-        if !inbox.ready.is_empty() || !inbox.joined.is_empty() {
+        if !inbox.ready.is_empty() || !inbox.joined.is_empty() || inbox.patterns {
             return false;
         }
         let mut left_over = None;

@@ -1,5 +1,5 @@
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -12,11 +12,13 @@ use slab::Slab;
 use tokio::time::{Sleep, sleep_until};
 
 use super::channel::{Channel, Reader, Start};
+use super::cursor::Found;
 use super::stats::add;
 use super::subscriber::{Slot, Subscriber, Ticket};
 use super::{AfterGap, ChannelName, Client, Gap, Hub, Interest, Item, Position, Publication};
 
 mod cursors;
+mod found;
 mod read;
 mod subscribe;
 
@@ -64,9 +66,12 @@ pub enum SubscribeError {
     /// It has ended.
     #[error("the subscription has ended")]
     Ended,
-    /// Patterns are not for hubs with a backplane: such a hub knows only the channels that somebody
-    /// listens to by name.
-    #[error("a hub with a backplane knows no patterns: subscribe to channels by their names")]
+    /// Patterns are not for hubs whose backplane knows none: such a hub knows only the channels that
+    /// somebody listens to by name.
+    #[error(
+        "the backplane (a cluster of Redis, say) knows no patterns: subscribe to channels by their \
+         names"
+    )]
     Patterns,
 }
 
@@ -100,6 +105,11 @@ pub struct Subscription {
     losses: Position,
     /// What it had lost when the subscriber was here before. What was lost since is told of by gaps.
     told_losses: Position,
+    /// Where it stood in channels that patterns have found, and whose mirrors the hub has given up
+    /// since. There it goes on when there are new ones.
+    left: BTreeMap<ChannelName, Position>,
+    /// The backplane has begun to listen to one of the patterns.
+    patterns_begun: bool,
     ended: bool,
 }
 
@@ -110,10 +120,42 @@ struct Queued {
     settles: Option<(Slot, Position)>,
 }
 
-/// What was subscribed to, and for patterns the place among all patterns.
+/// What was subscribed to.
 struct Wanted {
     interest: Interest,
+    /// Of a pattern that has begun: the place among all of the hub.
     pattern: Option<usize>,
+    /// Of a pattern, where there is a backplane.
+    listen: Option<Box<Listen>>,
+}
+
+impl Wanted {
+    /// Whether a channel is among what has begun.
+    fn covers(&self, name: &ChannelName) -> bool {
+        match &self.interest {
+            Interest::Channel(channel) => channel == name,
+            Interest::Pattern(pattern) => self.pattern.is_some() && pattern.matches(name),
+        }
+    }
+}
+
+/// A pattern that the backplane listens to, or is about to.
+struct Listen {
+    /// The place among those who wait for it.
+    key: usize,
+    /// How often it had begun to listen when this was last looked at.
+    begun: u64,
+    /// Where to begin as soon as it listens.
+    pending: Option<Since<Arc<Found>>>,
+}
+
+/// What is known of where a subscriber left off.
+enum Since<T> {
+    /// It is new.
+    Fresh,
+    Known(T),
+    /// It was here before, but what it presents does not say where.
+    Unknown,
 }
 
 /// A channel of the subscription.
@@ -139,6 +181,29 @@ struct Pending {
     start: Start,
     reads: u64,
     was_recovering: bool,
+}
+
+impl Pending {
+    /// It is asked for by name, too.
+    fn pin(&mut self, since: &Since<Position>, reads: u64) {
+        self.was_recovering = !matches!(since, Since::Fresh);
+        match (since, self.start) {
+            (Since::Known(position), _) => {
+                self.start = Start::After(*position);
+                self.reads = reads;
+            }
+            (Since::Unknown, _) => self.start = Start::Unknown,
+            (Since::Fresh, Start::PassedOn) => self.start = Start::Beginning,
+            (Since::Fresh, _) => {}
+        }
+    }
+
+    /// It is wanted for a pattern only.
+    fn unpin(&mut self) {
+        if let Start::Live | Start::Beginning | Start::Unknown = self.start {
+            self.start = Start::PassedOn;
+        }
+    }
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -169,6 +234,8 @@ impl Subscription {
             paused: BinaryHeap::new(),
             losses,
             told_losses: losses,
+            left: BTreeMap::new(),
+            patterns_begun: false,
             ended: false,
         }
     }
@@ -270,6 +337,7 @@ impl Subscription {
 
     /// Takes in a channel that it is attached to.
     fn insert_member(&mut self, channel: Arc<Channel>, reader: Reader, pinned: bool) -> Slot {
+        self.left.remove(channel.name());
         let place = self.find(channel.name()).unwrap_or_else(|place| place);
         self.serial = self.serial.wrapping_add(1);
         let member = Member {
@@ -327,14 +395,19 @@ impl Subscription {
         }
         self.patterns = 0;
         self.by_name.clear();
+        self.left.clear();
         self.staged.clear();
         self.turns.clear();
         self.paused.clear();
     }
 
     fn forget_pattern(&self, wanted: &Wanted) {
-        if let (Interest::Pattern(pattern), Some(key)) = (&wanted.interest, wanted.pattern) {
+        let Interest::Pattern(pattern) = &wanted.interest else { return };
+        if let Some(key) = wanted.pattern {
             self.hub.shared.patterns.remove(pattern, key);
+        }
+        if let Some(listen) = &wanted.listen {
+            self.hub.shared.listening.remove(pattern, listen.key);
         }
     }
 }

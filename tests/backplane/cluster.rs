@@ -3,8 +3,8 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use lithe::hub::Hub;
 use lithe::hub::backplane::{Redis, RedisBuilder};
+use lithe::hub::{Hub, SubscribeError};
 use tempfile::TempDir;
 
 use crate::proxy::Proxy;
@@ -101,6 +101,15 @@ async fn channels_are_passed_on_by_the_servers_that_they_belong_to() {
     let mut expected: Vec<_> = channels.iter().map(ToString::to_string).collect();
     expected.sort();
     assert_eq!(read, expected);
+}
+
+#[tokio::test]
+async fn patterns_are_refused_by_a_cluster() {
+    let redis = Redis::builder("redis://127.0.0.1:1").cluster().start().unwrap();
+    let hub = builder().backplane(redis).build();
+    let pattern: lithe::hub::Pattern = "a.*".parse().unwrap();
+    assert_eq!(hub.subscriber().subscribe(pattern.clone()), Err(SubscribeError::Patterns));
+    assert_eq!(hub.subscriber().resume([pattern], "x"), Err(SubscribeError::Patterns));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,7 +9,7 @@ use crate::support::*;
 /// A test for each function of the suite, over the nodes that an expression makes.
 macro_rules! conformance {
     ($nodes:expr) => {
-        conformance! { $nodes =>
+        conformance! { crate::conformance, $nodes =>
             what_is_published_on_one_node_arrives_on_all_in_order
             publications_of_all_nodes_have_one_order
             a_publication_arrives_as_it_was_published
@@ -26,11 +26,12 @@ macro_rules! conformance {
             what_is_too_large_is_refused
         }
     };
-    ($nodes:expr => $($test:ident)*) => {
+    ($suite:path, $nodes:expr => $($test:ident)*) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
-                $crate::conformance::$test(&$nodes).await;
+                use $suite as suite;
+                suite::$test(&$nodes).await;
             }
         )*
     };

@@ -1,30 +1,18 @@
 //! What is so with any backplane that fails.
 
-use lithe::hub::backplane::Health;
 use lithe::hub::{GapReason, PublishError};
 
 use crate::support::*;
 
 macro_rules! faults {
     ($nodes:expr) => {
-        conformance_of! { $nodes =>
+        conformance! { crate::faults, $nodes =>
             an_outage_is_told_and_nothing_is_lost_by_it
             who_subscribes_during_an_outage_begins_when_it_ends
             a_lost_log_is_told_to_live_and_returning_subscribers
             lost_history_is_told_where_it_was_needed
             a_log_that_lost_its_end_begins_anew
         }
-    };
-}
-
-macro_rules! conformance_of {
-    ($nodes:expr => $($test:ident)*) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                $crate::faults::$test(&$nodes).await;
-            }
-        )*
     };
 }
 
@@ -124,27 +112,4 @@ pub(crate) async fn a_log_that_lost_its_end_begins_anew(nodes: &impl Faults) {
     let mut late = resume(&nodes.hub(), &["news"], &last);
     assert!(!next_subscribed(&mut late).await.recovered);
     assert_eq!(next_gap(&mut late).await.reason, GapReason::Epoch);
-}
-
-async fn until_degraded(hub: &lithe::hub::Hub) {
-    within(async {
-        loop {
-            if let Health::Degraded { since, reason } = hub.health() {
-                assert!(since <= std::time::SystemTime::now());
-                assert!(!reason.to_string().is_empty());
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-}
-
-async fn until_ok(hub: &lithe::hub::Hub) {
-    within(async {
-        while !hub.health().is_ok() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
 }

@@ -5,7 +5,7 @@ use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use lithe::hub::backplane::Memory;
-use lithe::hub::{ChannelName, GapReason, Hub, SubscribeError};
+use lithe::hub::{ChannelName, GapReason, Hub};
 
 use crate::support::*;
 
@@ -51,12 +51,15 @@ mod joined {
 
     conformance!(Memory::new());
     faults!(Memory::new());
+    patterns!(Memory::new());
+    pattern_faults!(Memory::new());
 }
 
 mod alone {
     use super::*;
 
     conformance!(Alone(builder().build()));
+    patterns!(Alone(builder().build()));
 }
 
 #[tokio::test]
@@ -127,14 +130,6 @@ async fn what_is_passed_on_while_the_log_is_read_waits_for_it() {
     for number in 3_000..6_000 {
         assert_eq!(next_data(&mut subscription).await, number.to_string());
     }
-}
-
-#[tokio::test]
-async fn patterns_are_refused_with_the_reason() {
-    let hub = Memory::new().hub();
-    let pattern: lithe::hub::Pattern = "a.*".parse().unwrap();
-    assert_eq!(hub.subscriber().subscribe(pattern.clone()), Err(SubscribeError::Patterns));
-    assert_eq!(hub.subscriber().resume([pattern], "x"), Err(SubscribeError::Patterns));
 }
 
 #[tokio::test]

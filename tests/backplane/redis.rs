@@ -87,6 +87,8 @@ mod joined {
 
     conformance!(OverRedis::start().await);
     faults!(OverRedis::start().await);
+    patterns!(OverRedis::start().await);
+    pattern_faults!(OverRedis::start().await);
 }
 
 /// What a subscriber was given, as far as the end.
@@ -555,4 +557,104 @@ fn settings_that_cannot_be_used_are_refused() {
     assert!(matches!(refused, RedisError::Url(_)), "{refused:?}");
     let two = Redis::builder("redis://127.0.0.1").url("redis://127.0.0.1").start_thread();
     assert!(matches!(two.unwrap_err(), RedisError::Urls));
+}
+
+/// A pattern on each of two nodes while something happens, and channels that come all the time. Each
+/// gets everything, or is told of a gap of the pattern.
+async fn pattern_under_load(hubs: &[Hub; 2], happens: impl Future<Output = ()>) -> [usize; 2] {
+    let pattern: lithe::hub::Interest = "large.*".parse().unwrap();
+    let mut readers = Vec::new();
+    for hub in hubs {
+        let mut subscription = hub.subscribe([pattern.clone()]).unwrap();
+        next_subscribed(&mut subscription).await;
+        readers.push(tokio::spawn(async move {
+            let (mut gaps, mut at) = (0, std::collections::HashMap::new());
+            loop {
+                match next(&mut subscription).await {
+                    Item::Gap(gap) if matches!(gap.interest, lithe::hub::Interest::Pattern(_)) => {
+                        assert_eq!(gap.reason, GapReason::Backplane);
+                        gaps += 1;
+                    }
+                    Item::Publication(publication) => {
+                        let position = publication.position();
+                        let channel = publication.channel().clone();
+                        // All of them are published twice.
+                        match at.insert(channel, position.offset) {
+                            None => assert!(position.offset == 1 || gaps > 0, "a hole"),
+                            Some(before) => assert_eq!(before + 1, position.offset),
+                        }
+                        if publication.data() == "end" {
+                            return (gaps, at);
+                        }
+                    }
+                    item => panic!("{item:?}"),
+                }
+            }
+        }));
+    }
+    let over = Arc::<AtomicBool>::default();
+    let publisher = {
+        let (hub, over) = (hubs[1].clone(), over.clone());
+        tokio::spawn(async move {
+            let mut published = Vec::new();
+            while !over.load(Ordering::Relaxed) {
+                let channel = name(&format!("large.{}", published.len()));
+                for _ in 0..2 {
+                    until_published_anew(&hub, &channel).await;
+                }
+                published.push(channel);
+            }
+            published
+        })
+    };
+    happens.await;
+    over.store(true, Ordering::Relaxed);
+    let published = within(publisher).await.unwrap();
+    until_published(&hubs[0], &name("large.end"), "end").await;
+    let mut all_gaps = [0; 2];
+    for (reader, all) in readers.into_iter().zip(&mut all_gaps) {
+        let (gaps, at) = within(reader).await.unwrap();
+        assert!(gaps > 0 || published.iter().all(|channel| at.contains_key(channel)));
+        *all = gaps;
+    }
+    all_gaps
+}
+
+async fn until_published_anew(hub: &Hub, channel: &ChannelName) {
+    let key = format!("{channel} {}", hub.stats().published);
+    let message = Message::new("x").idempotency_key(key).unwrap();
+    within(async {
+        while hub.publish(channel, message.clone()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pattern_is_told_one_gap_for_each_connection_that_was_cut() {
+    let nodes = OverRedis::start().await;
+    let hubs = [nodes.hub(), nodes.hub()];
+    let gaps = pattern_under_load(&hubs, async {
+        pass(&hubs[1], 200).await;
+        nodes.proxy.cut();
+        pass(&hubs[1], 200).await;
+    })
+    .await;
+    assert_eq!(gaps, [1, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pattern_is_told_of_a_redis_that_was_killed() {
+    let mut nodes =
+        OverRedis::start_with(&["--appendonly", "yes", "--appendfsync", "always"]).await;
+    let hubs = [nodes.hub(), nodes.hub()];
+    let gaps = pattern_under_load(&hubs, async {
+        pass(&hubs[1], 100).await;
+        nodes.server.kill();
+        nodes.server.restart().await;
+        pass(&hubs[1], 100).await;
+    })
+    .await;
+    assert!(gaps.iter().all(|gaps| *gaps >= 1), "{gaps:?}");
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lithe::hub::backplane::Health;
 use lithe::hub::{
     Builder, ChannelName, ChannelOptions, Gap, Hub, Interest, Item, Overflow, Position, Subscribed,
     Subscription,
@@ -99,4 +100,27 @@ pub(crate) async fn publish_all(hub: &Hub, channel: &ChannelName, numbers: std::
     for number in numbers {
         publish(hub, channel, number).await;
     }
+}
+
+pub(crate) async fn until_degraded(hub: &Hub) {
+    within(async {
+        loop {
+            if let Health::Degraded { since, reason } = hub.health() {
+                assert!(since <= std::time::SystemTime::now());
+                assert!(!reason.to_string().is_empty());
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+pub(crate) async fn until_ok(hub: &Hub) {
+    within(async {
+        while !hub.health().is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::{Backplane, Health, Outgoing, Page, Receipt, Record, Sink, Top, Unavailable, Work};
 use crate::hub::idempotency::Seen;
-use crate::hub::{ChannelName, Epoch, Offset, Position};
+use crate::hub::{ChannelName, Epoch, Offset, Pattern, Position};
 
 /// How many publications are read at once.
 const PAGE: usize = 256;
@@ -53,6 +53,7 @@ struct Log {
 struct Node {
     sink: OnceLock<Sink>,
     attached: Mutex<HashSet<ChannelName>>,
+    patterns: Mutex<HashSet<Pattern>>,
     /// So many of the next publications are not passed on.
     drops: AtomicUsize,
     deaf: AtomicBool,
@@ -113,7 +114,8 @@ impl Memory {
 }
 
 impl MemoryNode {
-    /// Does not pass on so many of the next publications to this hub, and does not notice.
+    /// Does not pass on so many of the next publications to this hub, and does not notice. Those of
+    /// patterns are passed on.
     pub fn drop_deliveries(&self, publications: usize) {
         self.node.drops.store(publications, Ordering::Relaxed);
     }
@@ -153,21 +155,33 @@ impl MemoryNode {
 impl Node {
     fn listen_again(&self) {
         let Some(sink) = self.sink.get() else { return };
+        if self.deaf.load(Ordering::Relaxed) {
+            return sink.retry();
+        }
         sink.reconnected();
+        sink.interrupted();
+        let patterns = lock(&self.patterns).clone();
+        patterns.iter().for_each(|pattern| sink.pattern_listening(pattern));
         let attached = lock(&self.attached).clone();
         attached.iter().for_each(|channel| sink.listening(channel));
         sink.retry();
     }
 
+    /// Like Redis it passes on once for the channel, and once for each pattern.
     fn pass_on(&self, channel: &ChannelName, record: &Record) {
-        if self.deaf.load(Ordering::Relaxed) || !lock(&self.attached).contains(channel) {
+        if self.deaf.load(Ordering::Relaxed) {
             return;
         }
+        let matches = |pattern: &&Pattern| pattern.matches(channel);
+        let mut times = lock(&self.patterns).iter().filter(matches).count();
         let fewer = |drops: usize| drops.checked_sub(1);
-        if self.drops.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_ok() {
-            return;
+        if lock(&self.attached).contains(channel)
+            && self.drops.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_err()
+        {
+            times += 1;
         }
-        if let Some(sink) = self.sink.get() {
+        let Some(sink) = self.sink.get() else { return };
+        for _ in 0..times {
             // When the hub is gone, so is the node, soon.
             let _ = sink.deliver(channel, record.clone());
         }
@@ -310,6 +324,28 @@ impl Backplane for MemoryNode {
         let mut attached = lock(&self.node.attached);
         if !self.node.sink.get().is_some_and(|sink| sink.wants(channel)) {
             attached.remove(channel);
+        }
+    }
+
+    fn has_patterns(&self) -> bool {
+        true
+    }
+
+    fn attach_pattern(&self, pattern: &Pattern) {
+        lock(&self.node.patterns).insert(pattern.clone());
+        let is_deaf = self.node.deaf.load(Ordering::Relaxed);
+        if let Some(sink) = self.node.sink.get()
+            && !is_deaf
+            && self.broker.check_available().is_ok()
+        {
+            sink.pattern_listening(pattern);
+        }
+    }
+
+    fn detach_pattern(&self, pattern: &Pattern) {
+        let mut patterns = lock(&self.node.patterns);
+        if !self.node.sink.get().is_some_and(|sink| sink.wants_pattern(pattern)) {
+            patterns.remove(pattern);
         }
     }
 

@@ -38,8 +38,13 @@
 //!
 //! Subscribing does not wait for the backplane: [`Item::Subscribed`](super::Item::Subscribed) comes
 //! when the mirror has been read. [Presence](super::PresenceMode) is that of one hub; a subscriber
-//! is told of those who are on the same hub. Patterns are not known to a hub with a backplane
-//! ([`SubscribeError::Patterns`](super::SubscribeError::Patterns)).
+//! is told of those who are on the same hub.
+//!
+//! A pattern begins when the backplane listens to it. A hub that has not listened for a while cannot
+//! know what was published on channels that it has never heard of: subscribers to the pattern are told
+//! of a gap of it ([`GapReason::Backplane`](super::GapReason::Backplane)), and so are those that come
+//! from another hub. The channels that a subscriber has heard of go on where they were. A backplane may
+//! know no patterns ([`SubscribeError::Patterns`](super::SubscribeError::Patterns)).
 
 mod catch_up;
 mod memory;
@@ -61,7 +66,7 @@ pub use memory::{Memory, MemoryNode};
 pub use sink::{HubGone, Sink};
 pub(super) use unread::Unread;
 
-use super::{ChannelName, Epoch, Offset, Position};
+use super::{ChannelName, Epoch, Offset, Pattern, Position};
 
 #[cfg(doc)]
 use super::Hub;
@@ -75,7 +80,9 @@ pub type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// Whoever implements one keeps to this: the log of a channel is appended to, trimmed and passed on
 /// in one step, so that all hubs see the same order. Passing on may lose, repeat or delay
 /// publications, as long as [`Sink::listening`] is called whenever publications may have been lost,
-/// and [`Sink::check`] now and then: the hub finds holes itself, and asks for what is missing.
+/// and [`Sink::check`] now and then: the hub finds holes itself, and asks for what is missing. Of a
+/// pattern nothing may be lost that is not told of ([`Sink::interrupted`]): on a channel that the hub
+/// has never heard of it finds no hole.
 ///
 /// No method may block, and none is called while a lock of the hub is held.
 pub trait Backplane: fmt::Debug + Send + Sync + 'static {
@@ -91,6 +98,24 @@ pub trait Backplane: fmt::Debug + Send + Sync + 'static {
     /// Need not listen to a channel any more, unless the hub wants it again by now:
     /// [`Sink::wants`].
     fn detach(&self, channel: &ChannelName);
+
+    /// Whether it can listen to patterns. Unless it can, subscribers are refused them:
+    /// [`SubscribeError::Patterns`](super::SubscribeError::Patterns).
+    fn has_patterns(&self) -> bool {
+        false
+    }
+
+    /// Listens to all channels of a pattern, also to those that are yet to come. Calls
+    /// [`Sink::pattern_listening`] when it does.
+    fn attach_pattern(&self, pattern: &Pattern) {
+        let _ = pattern;
+    }
+
+    /// Need not listen to a pattern any more, unless the hub wants it again by now:
+    /// [`Sink::wants_pattern`].
+    fn detach_pattern(&self, pattern: &Pattern) {
+        let _ = pattern;
+    }
 
     /// Appends a message to the log of its channel.
     fn publish(&self, message: Outgoing) -> Work<Result<Receipt, Unavailable>>;

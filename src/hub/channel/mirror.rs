@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use super::{Channel, State};
+use super::{Channel, Start, State};
 use crate::hub::backplane::{Page, Record, Top};
 use crate::hub::patterns::Patterns;
 use crate::hub::{Epoch, GapReason, Offset, Position, Publication};
@@ -40,6 +40,26 @@ pub(super) struct Mirror {
     again: bool,
     /// Nobody has listened when this was last looked at.
     unwatched: bool,
+    /// What was passed on since there is the mirror.
+    heard: Option<Heard>,
+    /// The backplane has listened to the channel by its name.
+    listened: bool,
+    /// It was asked for the channel again when the log ended here. By the time it answers, all up to
+    /// here was passed on that it has listened to.
+    asked: Option<Position>,
+    /// It has answered.
+    answered: Option<Position>,
+}
+
+/// What the backplane has passed on.
+#[derive(Clone, Copy)]
+struct Heard {
+    /// The place before the first publication.
+    first: Position,
+    /// The place after the last one.
+    last: Position,
+    /// When it began, in the [sequence](crate::hub::sequence::Sequence).
+    number: u64,
 }
 
 /// What became of a publication that the backplane has passed on.
@@ -67,24 +87,25 @@ pub(in crate::hub) enum Loaded {
 }
 
 impl Channel {
-    /// Takes in a publication.
+    /// Takes in a publication. A channel that the hub has dropped gives it back.
     pub(in crate::hub) fn deliver(
         self: &Arc<Self>,
         record: Record,
         patterns: &Patterns,
         now: Instant,
         unix_millis: u64,
-    ) -> Delivery {
+    ) -> Result<Delivery, Record> {
         let mut wakers = Vec::new();
-        let Ok(mut state) = self.enter(patterns, &mut wakers) else { return Delivery::Duplicate };
+        let Ok(mut state) = self.enter(patterns, &mut wakers) else { return Err(record) };
+        let is_first = state.hear(record.position);
         let delivery = self.offer(&mut state, record, now, unix_millis);
-        if delivery == Delivery::Appended {
+        if delivery == Delivery::Appended || is_first {
             self.trim_and_tell(state, now, wakers);
         } else {
             drop(state);
             wakers.into_iter().for_each(Waker::wake);
         }
-        delivery
+        Ok(delivery)
     }
 
     fn offer(&self, state: &mut State, record: Record, now: Instant, unix_millis: u64) -> Delivery {
@@ -145,6 +166,14 @@ impl Channel {
         !std::mem::replace(&mut mirror.reading, true)
     }
 
+    /// The backplane listens to the channel: what it has passed on before was taken in.
+    pub(in crate::hub) fn set_listened(&self) {
+        if let Some(mirror) = &mut self.lock().mirror {
+            mirror.listened = true;
+            mirror.answered = mirror.answered.or(mirror.asked);
+        }
+    }
+
     /// Whether the log ends elsewhere than the mirror. Then it is about to be read.
     pub(in crate::hub) fn differs(&self, top: Top) -> bool {
         let mut state = self.lock();
@@ -176,15 +205,16 @@ impl Channel {
     ) -> Loaded {
         let mut wakers = Vec::new();
         let Ok(mut state) = self.enter(patterns, &mut wakers) else { return Loaded::Done };
+        let mut page = page;
         if let Some(epoch) = state.is_forked(&page) {
             self.trim_and_tell(state, now, wakers);
             return Loaded::Forked(epoch);
         }
-        let lost_to = state.lost_to(page.top.position);
-        if !state.begin_unless_same(after, &page) {
+        if !state.begin_unless_same(after, &mut page) {
             self.trim_and_tell(state, now, wakers);
             return Loaded::More;
         }
+        let lost_to = state.lost_to(page.top.position);
         let mut records = page.records;
         if !page.more {
             // The history may be short, or none: what waits need not be in it.
@@ -269,6 +299,52 @@ impl Channel {
 }
 
 impl Mirror {
+    /// Somebody listens. Whoever has found the channel by a pattern, and not by its name, gets all
+    /// that is passed on from now on, wherever the log ends when it is read.
+    pub(super) fn attach(&mut self, start: Start, pinned: bool) -> Start {
+        self.unwatched = false;
+        match (start, self.heard) {
+            (Start::Live, Some(heard)) if !self.live && !pinned => Start::From(heard.last),
+            (Start::Live, None) if !self.live && !pinned => Start::PassedOn,
+            (Start::Heard(_), None) => Start::PassedOn,
+            (Start::Heard(number), Some(heard)) if number < heard.number => Start::PassedOn,
+            _ => start,
+        }
+    }
+
+    /// Where one begins for whom it counts what was passed on. `None`: for whom it does not.
+    pub(super) fn heard(&self, start: Start) -> Option<Option<Position>> {
+        match start {
+            Start::From(position) => Some(Some(position)),
+            Start::PassedOn => Some(self.first_heard()),
+            // Asked for by name, it begins in any case.
+            Start::Beginning => Some(self.first_heard().or(self.answered)),
+            _ => None,
+        }
+    }
+
+    /// The beginning of what was passed on.
+    pub(super) fn first_heard(&self) -> Option<Position> {
+        self.heard.map(|heard| heard.first)
+    }
+
+    /// The end of it.
+    pub(super) fn last_heard(&self) -> Option<Position> {
+        self.heard.map(|heard| heard.last)
+    }
+
+    /// What waits and comes before a page, or before the end of the log where that is empty.
+    fn held_before(&self, page: &Page) -> Vec<Record> {
+        let top = page.top.position;
+        let next = page.records.first().map_or(top.offset + 1, |first| first.position.offset);
+        let is_earlier =
+            |record: &&Record| record.position.epoch == top.epoch && record.position.offset < next;
+        let mut earlier: Vec<Record> = self.held.iter().filter(is_earlier).cloned().collect();
+        earlier.sort_by_key(|record| record.position.offset);
+        earlier.dedup_by_key(|record| record.position.offset);
+        earlier
+    }
+
     /// How often the log will have been read when what there is now was surely read.
     pub(super) fn reads_to_come(&self) -> u64 {
         self.reads + 1 + u64::from(self.reading)
@@ -297,11 +373,36 @@ impl Mirror {
 }
 
 impl State {
+    /// A publication is passed on. Says whether it is the first.
+    fn hear(&mut self, position: Position) -> bool {
+        let Some(mirror) = &mut self.mirror else { return false };
+        if let Some(Heard { last, .. }) = &mut mirror.heard {
+            if last.epoch != position.epoch || last.offset < position.offset {
+                *last = position;
+            }
+            return false;
+        }
+        let first = Position { offset: position.offset.saturating_sub(1), ..position };
+        mirror.heard = Some(Heard { first, last: position, number: self.log.draw_number() });
+        true
+    }
+
     /// The log is about to be read because somebody has to know how it is now. `false`: it is being
     /// read, or will be without that.
     pub(super) fn begin_to_verify(&mut self) -> bool {
         let Some(mirror) = self.mirror.as_mut().filter(|mirror| mirror.live) else { return false };
         !std::mem::replace(&mut mirror.reading, true)
+    }
+
+    /// The backplane is about to be asked for the channel again: what it has passed on by then tells
+    /// whether anything in the log is new.
+    pub(super) fn begin_to_ask(&mut self) -> bool {
+        let top = self.log.top();
+        let is_ready = |mirror: &&mut Box<Mirror>| mirror.live && mirror.listened;
+        let Some(mirror) = self.mirror.as_mut().filter(is_ready) else { return false };
+        let is_first = mirror.asked.is_none();
+        mirror.asked.get_or_insert(top);
+        is_first
     }
 
     /// Whether the log of the backplane has the epoch of the mirror, but not its publications.
@@ -322,7 +423,7 @@ impl State {
     }
 
     /// Begins the log, if it is not that of the page. `false`: it has to be read from its beginning.
-    fn begin_unless_same(&mut self, after: Offset, page: &Page) -> bool {
+    fn begin_unless_same(&mut self, after: Offset, page: &mut Page) -> bool {
         let top = page.top.position;
         let Some(mirror) = &mut self.mirror else { return true };
         if mirror.begun && self.log.top().epoch == top.epoch {
@@ -333,9 +434,14 @@ impl State {
         if after > 0 {
             return false;
         }
+        // The history may be short, or none: what waits goes before it.
+        let earlier = mirror.held_before(page);
+        page.records.splice(0..0, earlier);
         let before = page.records.first().map(|record| record.position.offset - 1);
-        self.log.begin(top.epoch, before.unwrap_or(top.offset));
-        mirror.hole_end = 0;
+        let before = before.unwrap_or(top.offset);
+        self.log.begin(top.epoch, before);
+        mirror.hole_end = before;
+        mirror.doubt = None;
         mirror.top_millis = 0;
         mirror.forked = false;
         true
@@ -353,13 +459,13 @@ impl State {
     /// Up to where it is known that what is missing is not on its way. The order in which things are
     /// passed on is that of the log.
     fn lost_to(&self, top: Position) -> Offset {
-        let here = self.log.top();
         let Some(mirror) = &self.mirror else { return 0 };
-        if !mirror.live || here.epoch != top.epoch || mirror.doubt == Some(here.offset) {
+        let held = mirror.held.iter().filter(|record| record.position.epoch == top.epoch);
+        let last = held.map(|record| record.position.offset).max();
+        if !mirror.live && last.is_none() || mirror.doubt == Some(self.log.top().offset) {
             return Offset::MAX;
         }
-        let held = mirror.held.iter().filter(|record| record.position.epoch == top.epoch);
-        held.map(|record| record.position.offset - 1).max().unwrap_or(0)
+        last.map_or(0, |last| last - 1)
     }
 
     /// What is missing up to that offset is gone. `false`: it may be on its way.

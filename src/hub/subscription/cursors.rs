@@ -1,9 +1,8 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::Subscription;
-use crate::hub::channel::Channel;
-#[cfg(feature = "endpoint")]
-use crate::hub::channel::Start;
+use super::{Member, Since, Subscription};
+use crate::hub::channel::{Channel, Start};
 use crate::hub::cursor::{Content, Found, Vector, fingerprint};
 use crate::hub::log::Standing;
 use crate::hub::{ChannelName, Cursor, Gap, GapReason, Interest, Item, Position};
@@ -35,7 +34,10 @@ impl Subscription {
     #[cfg(feature = "endpoint")]
     pub(crate) fn is_beginning(&self) -> bool {
         let mut pending = self.members.iter().filter_map(|(_, member)| member.pending.as_ref());
-        pending.any(|pending| !matches!(pending.start, Start::After(_)))
+        let is_known = |start| matches!(start, Start::After(_) | Start::From(_) | Start::PassedOn);
+        let mut listens = self.interests.iter().filter_map(|wanted| wanted.listen.as_ref());
+        pending.any(|pending| !is_known(pending.start))
+            || listens.any(|listen| matches!(listen.pending, Some(Since::Fresh | Since::Unknown)))
     }
 
     /// Whether more was found out that is yet to be told, before anything else is read.
@@ -48,9 +50,15 @@ impl Subscription {
     fn position(&self, interest: &Interest) -> Option<Position> {
         let Interest::Channel(name) = interest else { return None };
         // What was missed in an earlier log is yet to be told.
+        let is_mirror = self.hub.shared.backplane.is_some();
+        let is_about = |other: &Interest| match is_mirror {
+            // It goes on where it was, whatever was missed by a pattern.
+            true => other == interest,
+            false => other.covers(name),
+        };
         let is_untold = |item: &Item| {
             matches!(item, Item::Gap(gap)
-            if gap.to.is_none() && gap.interest.covers(name))
+            if gap.to.is_none() && is_about(&gap.interest))
         };
         if self.items.iter().any(|queued| is_untold(&queued.item)) {
             return Some(Position::NOWHERE);
@@ -66,7 +74,9 @@ impl Subscription {
         let mut found =
             Found { losses: self.losses, heard, incomplete: false, channels: Vec::new() };
         let mut untold = self.add_untold(&mut found);
-        if found.losses == Position::NOWHERE {
+        self.add_waiting(&mut found, &mut untold);
+        let mirrors = shared.backplane.is_some();
+        if found.losses == Position::NOWHERE && !mirrors {
             return found;
         }
         let len = |(name, at): &(ChannelName, Position)| Found::channel_len(name, *at);
@@ -78,6 +88,10 @@ impl Subscription {
         }
         room = room.saturating_sub(untold.iter().map(len).sum());
         let mut places = self.places();
+        if found.losses == Position::NOWHERE {
+            // Of these the gap of their pattern tells.
+            places.retain(|place| place.at != Position::NOWHERE);
+        }
         let mut named: Vec<_> = if self.finds_many() {
             let behind = places.iter().filter(|place| place.standing != Standing::AtTop);
             behind.map(Place::name).collect()
@@ -87,7 +101,7 @@ impl Subscription {
         if self.finds_many() && named.iter().map(len).sum::<usize>() > room {
             found.heard = heard_by_all(&places, heard);
             // First of which nothing else tells, then where most would be missed.
-            let ahead = |place: &Place| place.channel.is_ahead(place.at, found.heard);
+            let ahead = |place: &Place| place.channel.as_ref()?.is_ahead(place.at, found.heard);
             places.retain(|place| place.standing == Standing::Elsewhere || ahead(place).is_some());
             places.sort_by_key(|place| (place.standing != Standing::Elsewhere, ahead(place)));
             let mut left = room;
@@ -97,6 +111,15 @@ impl Subscription {
                 left > 0 || place.standing == Standing::Elsewhere
             };
             named = places.iter().take_while(fits).map(Place::name).collect();
+        } else if self.finds_many() && mirrors {
+            // On other nodes the number says nothing, and names do.
+            let mut left = room.saturating_sub(named.iter().map(len).sum());
+            let at_top = places.iter().filter(|place| place.standing == Standing::AtTop);
+            named.extend(at_top.map(Place::name).take_while(|name| {
+                let fits = len(name) <= left;
+                left = left.saturating_sub(len(name));
+                fits
+            }));
         }
         // What is yet to be told of a channel counts more than where another one by its name is.
         found.channels = named;
@@ -116,42 +139,105 @@ impl Subscription {
                     untold.push((name.clone(), from.unwrap_or(Position::NOWHERE)));
                 }
                 (Interest::Pattern(_), GapReason::Limit) => found.incomplete = true,
-                (Interest::Pattern(_), GapReason::Expired) => found.losses = self.told_losses,
-                (Interest::Pattern(_), _) => {
-                    found.losses = Position::NOWHERE;
-                    break;
+                (Interest::Pattern(_), GapReason::Expired) => {
+                    found.losses = earlier(found.losses, self.told_losses);
                 }
+                (Interest::Pattern(_), _) => found.losses = Position::NOWHERE,
             }
         }
         untold
     }
 
+    /// With patterns that are yet to begin it stands where it stood before.
+    fn add_waiting(&self, found: &mut Found, channels: &mut Vec<(ChannelName, Position)>) {
+        for wanted in &self.interests {
+            let waiting = wanted.listen.as_ref().and_then(|listen| listen.pending.as_ref());
+            match waiting {
+                None => {}
+                Some(Since::Known(before)) => {
+                    found.losses = earlier(found.losses, before.losses);
+                    found.heard = found.heard.min(before.heard);
+                    found.incomplete |= before.incomplete;
+                    let is_new = |(name, _): &&(ChannelName, Position)| {
+                        wanted.interest.covers(name)
+                            && self.member_of(name).is_none()
+                            && !self.left.contains_key(name)
+                    };
+                    channels.extend(before.channels.iter().filter(is_new).cloned());
+                }
+                Some(Since::Fresh | Since::Unknown) => found.losses = Position::NOWHERE,
+            }
+        }
+    }
+
     /// Where it stands in each channel that was found, or is about to be.
     fn places(&self) -> Vec<Place> {
         let members = self.by_name.iter().map(|index| &self.members[*index as usize]);
+        let place = |member: &Member| {
+            let at = match member.pending.as_ref().map(|pending| pending.start) {
+                Some(Start::PassedOn) => member.channel.first_heard()?,
+                _ => member.delivered,
+            };
+            Some(Place::new(member.channel.clone(), at))
+        };
         let members = members.filter(|member| !member.pinned);
-        let mut places: Vec<_> =
-            members.map(|member| Place::new(member.channel.clone(), member.delivered)).collect();
-        for channel in self.subscriber.joined() {
+        let mut places: Vec<_> = members.filter_map(place).collect();
+        places.extend(self.left.iter().map(|(name, at)| Place::left(name, *at)));
+        let joined = self.subscriber.joined();
+        match self.hub.shared.backplane {
+            Some(_) => self.add_joined_mirrors(joined, &mut places),
+            None => self.add_joined(joined, &mut places),
+        }
+        places
+    }
+
+    /// Where it is about to begin, unless it goes on there. Of two mirrors by one name the first has
+    /// what was passed on first.
+    fn add_joined_mirrors(&self, joined: Vec<Arc<Channel>>, places: &mut Vec<Place>) {
+        let mut known: HashSet<_> = places.iter().map(|place| place.name.clone()).collect();
+        for channel in joined {
+            let name = channel.name();
+            let is_pinned = |index: u32| self.members[index as usize].pinned;
+            let is_wanted = self.interests.iter().any(|wanted| wanted.covers(name));
+            if is_wanted
+                && !self.member_of(name).is_some_and(is_pinned)
+                && let Some(at) = channel.first_heard()
+                && known.insert(name.clone())
+            {
+                places.push(Place::new(channel, at));
+            }
+        }
+    }
+
+    fn add_joined(&self, joined: Vec<Arc<Channel>>, places: &mut Vec<Place>) {
+        for channel in joined {
             let is_known = |index: u32| {
                 let member = &self.members[index as usize];
                 member.pinned || member.channel.standing(member.delivered) != Standing::AtTop
             };
             let is_wanted = self.interests().any(|interest| interest.covers(channel.name()));
             if is_wanted && !self.member_of(channel.name()).is_some_and(is_known) {
-                places.retain(|place| place.channel.name() != channel.name());
+                places.retain(|place| place.name != *channel.name());
                 let at = channel.reader_from_the_beginning().at;
                 places.push(Place::new(channel, at));
             }
         }
-        places
     }
 
     /// Whether its patterns have found so many channels that it takes its time to say where it
     /// stands.
     pub(crate) fn finds_many(&self) -> bool {
         let named = self.interests.len() - self.patterns;
-        self.patterns > 0 && self.members.len() > self.hub.shared.cursor_names + named
+        let channels = self.members.len() + self.left.len();
+        self.patterns > 0 && channels > self.hub.shared.cursor_names + named
+    }
+}
+
+/// The one before which less was lost.
+fn earlier(one: Position, other: Position) -> Position {
+    match one.epoch == other.epoch {
+        true => Position { offset: one.offset.min(other.offset), ..one },
+        false => Position::NOWHERE,
     }
 }
 
@@ -166,7 +252,9 @@ fn heard_by_all(places: &[Place], last: u64) -> u64 {
 
 /// Where a subscription stands in a channel.
 struct Place {
-    channel: Arc<Channel>,
+    name: ChannelName,
+    /// Unless the hub has given its mirror up.
+    channel: Option<Arc<Channel>>,
     at: Position,
     standing: Standing,
 }
@@ -174,10 +262,14 @@ struct Place {
 impl Place {
     fn new(channel: Arc<Channel>, at: Position) -> Self {
         let standing = channel.standing(at);
-        Place { channel, at, standing }
+        Place { name: channel.name().clone(), channel: Some(channel), at, standing }
+    }
+
+    fn left(name: &ChannelName, at: Position) -> Self {
+        Place { name: name.clone(), channel: None, at, standing: Standing::Elsewhere }
     }
 
     fn name(&self) -> (ChannelName, Position) {
-        (self.channel.name().clone(), self.at)
+        (self.name.clone(), self.at)
     }
 }

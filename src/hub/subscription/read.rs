@@ -2,7 +2,7 @@ use std::cmp::Reverse;
 use std::collections::VecDeque;
 
 use super::{Pause, Queued, Subscription};
-use crate::hub::channel::{Quantum, Read};
+use crate::hub::channel::{Quantum, Read, Start};
 use crate::hub::log::Standing;
 use crate::hub::stats::add;
 use crate::hub::subscriber::Slot;
@@ -62,9 +62,16 @@ impl Subscription {
 
     /// Takes in what came since.
     pub(super) fn take_inbox(&mut self) {
+        self.take_channels();
+        while std::mem::take(&mut self.patterns_begun) {
+            self.hear_of_patterns();
+        }
+    }
+
+    pub(super) fn take_channels(&mut self) {
         // Read before the channels are taken: what is lost later counts as missed.
         let losses = (self.patterns > 0).then(|| self.hub.shared.losses.position());
-        let joined = self.subscriber.take(|slot| {
+        let (joined, patterns_begun) = self.subscriber.take(|slot| {
             if let Some(member) = self.members.get_mut(slot.index as usize)
                 && member.serial == slot.serial
                 && member.ticket.take().is_some()
@@ -72,6 +79,7 @@ impl Subscription {
                 self.turns.push_back(slot);
             }
         });
+        self.patterns_begun |= patterns_begun;
         for channel in joined {
             self.take_in(channel);
         }
@@ -182,16 +190,31 @@ impl Subscription {
         self.turns.push_back(slot);
     }
 
-    /// A channel that was found by a pattern is gone.
+    /// A channel that was found by a pattern is gone. A mirror is no loss to who has read all of it:
+    /// whatever it did not have yet, the backplane has.
     pub(super) fn lose_member(&mut self, index: u32) {
-        let from = self.members[index as usize].delivered;
+        let member = &self.members[index as usize];
+        let from = match member.pending.as_ref().map(|pending| pending.start) {
+            Some(Start::PassedOn) => None,
+            _ => Some(member.delivered),
+        };
         let channel = self.remove_member(index);
-        if from != channel.top() {
-            let interest = Interest::Channel(channel.name().clone());
-            self.push_gap(
-                Gap { interest, reason: GapReason::Slow, from: Some(from), to: None },
-                None,
-            );
+        let name = channel.name().clone();
+        let shared = &self.hub.shared;
+        match from {
+            None if channel.is_unused() => return,
+            Some(at) if at == channel.end() => {
+                if shared.backplane.is_none() {
+                    return;
+                }
+                if self.left.len() < shared.max_channels {
+                    self.left.insert(name, at);
+                    return;
+                }
+            }
+            _ => {}
         }
+        let interest = Interest::Channel(name);
+        self.push_gap(Gap { interest, reason: GapReason::Slow, from, to: None }, None);
     }
 }

@@ -1,23 +1,12 @@
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{MAX_INTERESTS, Pending, SubscribeError, Subscription, Wanted};
-use crate::hub::channel::{Attached, Begun, Channel, Lost, Reader, Start};
+use super::{MAX_INTERESTS, Pending, Since, SubscribeError, Subscription, Wanted};
+use crate::hub::channel::{Attached, Begun, Channel, Lost, NotYet, Reader, Start};
 use crate::hub::cursor::{Content, Found, fingerprint};
 use crate::hub::subscriber::Slot;
 use crate::hub::{
-    ChannelName, Cursor, Gap, GapReason, Interest, Item, Pattern, Position, Subscribed,
-    UnsubscribeReason,
+    ChannelName, Cursor, Gap, GapReason, Interest, Item, Position, Subscribed, UnsubscribeReason,
 };
-
-/// What is known of where a subscriber left off.
-enum Since<T> {
-    /// It is new.
-    Fresh,
-    Known(T),
-    /// It was here before, but what it presents does not say where.
-    Unknown,
-}
 
 impl Subscription {
     /// Listens to one more channel, or to all channels of a pattern, from now on. The first item of
@@ -95,6 +84,7 @@ impl Subscription {
             Err(_) => Default::default(),
         };
         let mut positions = positions.into_iter();
+        let found = found.map(Arc::new);
         // Channels first: a pattern leaves alone what is there already.
         let (patterns, channels): (Vec<_>, Vec<_>) =
             wanted.iter().cloned().partition(|interest| matches!(interest, Interest::Pattern(_)));
@@ -105,7 +95,7 @@ impl Subscription {
                     self.add_channel(name, since);
                 }
                 Interest::Pattern(pattern) => {
-                    let since = found.as_ref().map_or(Since::Unknown, Since::Known);
+                    let since = found.clone().map_or(Since::Unknown, Since::Known);
                     self.add_pattern(pattern, since);
                 }
             }
@@ -149,10 +139,11 @@ impl Subscription {
 
     fn may_have(&self, interest: &Interest) -> Result<(), SubscribeError> {
         match interest {
-            Interest::Pattern(_) if self.hub.shared.backplane.is_some() => {
-                Err(SubscribeError::Patterns)
-            }
-            _ => Ok(()),
+            Interest::Pattern(_) => match &self.hub.shared.backplane {
+                Some(backplane) if !backplane.has_patterns() => Err(SubscribeError::Patterns),
+                _ => Ok(()),
+            },
+            Interest::Channel(_) => Ok(()),
         }
     }
 
@@ -160,17 +151,18 @@ impl Subscription {
         let interest = Interest::Channel(name.clone());
         // A pattern may have it already, or be about to hear of it.
         self.take_inbox();
-        let is_found = self.interests().any(|interest| interest.covers(&name));
-        self.interests.push(Wanted { interest: interest.clone(), pattern: None });
+        let is_found = self.interests.iter().any(|wanted| wanted.covers(&name));
+        self.interests.push(Wanted { interest: interest.clone(), pattern: None, listen: None });
         if self.pin_member(&name, &since) {
             return;
         }
         let was_recovering = !matches!(since, Since::Fresh);
-        let start = match since {
-            Since::Fresh if is_found => Start::Beginning,
-            Since::Fresh => Start::Live,
-            Since::Known(position) => Start::After(position),
-            Since::Unknown => Start::Unknown,
+        let start = match (since, self.left.get(&name)) {
+            (Since::Fresh, Some(at)) => Start::After(*at),
+            (Since::Fresh, None) if is_found => Start::Beginning,
+            (Since::Fresh, None) => Start::Live,
+            (Since::Known(position), _) => Start::After(position),
+            (Since::Unknown, _) => Start::Unknown,
         };
         let shared = self.hub.shared.clone();
         let (channel, attached) = shared.with_channel(&name, |channel| {
@@ -181,15 +173,21 @@ impl Subscription {
         }
         let attached = match attached {
             Begun::Now(attached) => attached,
-            Begun::Later { reads } => {
-                return self.insert_pending(channel, Pending { start, was_recovering, reads });
+            Begun::Later { start, reads } => {
+                let pending = Pending { start, was_recovering, reads };
+                return self.insert_pending(channel, pending, true);
             }
         };
         self.push_subscribed(interest, &attached, was_recovering);
         self.insert_attached(channel, attached, true);
     }
 
-    fn push_subscribed(&mut self, interest: Interest, attached: &Attached, was_recovering: bool) {
+    pub(super) fn push_subscribed(
+        &mut self,
+        interest: Interest,
+        attached: &Attached,
+        was_recovering: bool,
+    ) {
         self.push_item(Item::Subscribed(Subscribed {
             interest,
             position: Some(attached.reader.at),
@@ -199,13 +197,13 @@ impl Subscription {
     }
 
     /// Takes in a channel whose log is yet to be read.
-    fn insert_pending(&mut self, channel: Arc<Channel>, pending: Pending) {
+    pub(super) fn insert_pending(&mut self, channel: Arc<Channel>, pending: Pending, pinned: bool) {
         let at = match pending.start {
-            Start::After(position) => position,
+            Start::After(position) | Start::From(position) => position,
             // Who breaks off before it was told where it begins has missed something.
             _ => Position::NOWHERE,
         };
-        let slot = self.insert_member(channel, Reader::at(at), true);
+        let slot = self.insert_member(channel, Reader::at(at), pinned);
         self.members[slot.index as usize].pending = Some(Box::new(pending));
     }
 
@@ -219,19 +217,28 @@ impl Subscription {
         let subscriber = (&self.subscriber, slot);
         let start = (pending.start, pending.reads);
         match member.channel.begin(start, after_gap, limit, subscriber, now) {
-            Err(not_yet) => {
+            Err(NotYet::Lost) => {
                 member.pending = Some(pending);
-                member.ticket = Some(not_yet.ticket);
-                if not_yet.read {
-                    let channel = member.channel.clone();
+                self.lose_member(slot.index);
+            }
+            Err(NotYet::Waits { ticket, read, ask }) => {
+                member.pending = Some(pending);
+                member.ticket = Some(ticket);
+                let channel = member.channel.clone();
+                if read {
                     self.hub.shared.start_reading(&channel);
+                }
+                if let (true, Some(backplane)) = (ask, &self.hub.shared.backplane) {
+                    backplane.attach(channel.name());
                 }
             }
             Ok(attached) => {
                 let interest = Interest::Channel(member.channel.name().clone());
                 member.reader = attached.reader;
                 member.delivered = attached.reader.at;
-                self.push_subscribed(interest, &attached, pending.was_recovering);
+                if member.pinned {
+                    self.push_subscribed(interest, &attached, pending.was_recovering);
+                }
                 self.push_attached_gap(slot, &attached);
                 self.turns.push_back(slot);
             }
@@ -249,6 +256,19 @@ impl Subscription {
         member.pinned = true;
         if let Some(client) = &self.options.client {
             member.channel.join(client);
+        }
+        if let Some(pending) = &mut member.pending {
+            pending.pin(since, member.channel.reads_to_come());
+            if let Start::After(position) = pending.start {
+                member.reader.at = position;
+                member.delivered = position;
+            }
+            // It may know already where it begins.
+            if let Some(ticket) = member.ticket.take() {
+                member.channel.forget(ticket);
+                self.turns.push_back(Slot { index, serial: member.serial });
+            }
+            return true;
         }
         let at = member.reader.at;
         let slot = Slot { index, serial: member.serial };
@@ -275,7 +295,12 @@ impl Subscription {
         true
     }
 
-    fn attach(&self, channel: &Arc<Channel>, start: Start, pinned: bool) -> Result<Begun, Lost> {
+    pub(super) fn attach(
+        &self,
+        channel: &Arc<Channel>,
+        start: Start,
+        pinned: bool,
+    ) -> Result<Begun, Lost> {
         let shared = &self.hub.shared;
         let limit = shared.replay_limit;
         let now = shared.now();
@@ -283,7 +308,12 @@ impl Subscription {
     }
 
     /// Takes in a channel, and leaves word of the gap with which it begins, if there is one.
-    fn insert_attached(&mut self, channel: Arc<Channel>, attached: Attached, pinned: bool) {
+    pub(super) fn insert_attached(
+        &mut self,
+        channel: Arc<Channel>,
+        attached: Attached,
+        pinned: bool,
+    ) {
         let slot = self.insert_member(channel, attached.reader, pinned);
         self.push_attached_gap(slot, &attached);
     }
@@ -298,185 +328,11 @@ impl Subscription {
         self.push_gap(Gap { interest, reason, from, to }, Some(slot));
     }
 
-    fn add_pattern(&mut self, pattern: Pattern, since: Since<&Found>) {
-        let shared = self.hub.shared.clone();
-        // Channels that an earlier subscription to this pattern has heard of are none of its own.
-        self.take_inbox();
-        if self.patterns == 0 {
-            self.losses = shared.losses.position();
-        }
-        // Before the channels are looked at, so that none comes into being unseen.
-        let key = shared.patterns.insert(&pattern, &self.subscriber);
-        let interest = Interest::Pattern(pattern.clone());
-        self.interests.push(Wanted { interest: interest.clone(), pattern: Some(key) });
-        self.patterns += 1;
-        let channels = shared.matching(&pattern);
-        // After they were looked at, so that none is lost unseen.
-        let lost = match since {
-            Since::Known(found) => shared.losses.since(found.losses, &pattern),
-            _ => None,
-        };
-        let was_recovering = !matches!(since, Since::Fresh);
-        let place = self.items.len();
-        let mut recovered = was_recovering;
-        match since {
-            Since::Fresh => channels.iter().for_each(|channel| {
-                self.add_found(channel, &pattern, Start::Live);
-            }),
-            Since::Known(found) if found.losses.epoch == shared.losses.position().epoch => {
-                recovered = self.recover_found(&pattern, &channels, found, lost.as_deref());
-            }
-            Since::Known(_) | Since::Unknown => {
-                recovered = false;
-                for channel in &channels {
-                    self.add_found(channel, &pattern, Start::Live);
-                    if let Some(index) = self.member_of(channel.name()) {
-                        let member = &mut self.members[index as usize];
-                        // Until the gap is told.
-                        if !member.pinned {
-                            member.delivered = Position::NOWHERE;
-                        }
-                    }
-                }
-                self.push_pattern_gap(&pattern, GapReason::Epoch);
-            }
-        }
-        let subscribed = Subscribed { interest, position: None, recovered, was_recovering };
-        self.insert_item(place, Item::Subscribed(subscribed));
-    }
-
-    /// Goes on with the channels that were found before, and with those that have come since. Says
-    /// whether nothing was missed.
-    fn recover_found(
+    pub(super) fn remove_interest(
         &mut self,
-        pattern: &Pattern,
-        channels: &[Arc<Channel>],
-        found: &Found,
-        lost: Option<&[ChannelName]>,
+        interest: &Interest,
+        reason: UnsubscribeReason,
     ) -> bool {
-        let gaps = self.items.len();
-        self.told_losses = found.losses;
-        let known: HashMap<_, _> = found.channels.iter().map(|(name, at)| (name, *at)).collect();
-        let there: HashSet<_> = channels.iter().map(|channel| channel.name()).collect();
-        for (name, position) in &found.channels {
-            if pattern.matches(name) && !there.contains(name) && !self.is_elsewhere(name, pattern) {
-                self.push_missing(name, GapReason::Epoch, Some(*position));
-            }
-        }
-        for name in lost.unwrap_or_default() {
-            // Of one that was found at its beginning an earlier one may have been lost.
-            let is_known = known.get(name).is_some_and(|at| at.offset > 0);
-            if !is_known && !self.is_elsewhere(name, pattern) {
-                self.push_missing(name, GapReason::Expired, None);
-            }
-        }
-        let start = |channel: &Arc<Channel>| match known.get(channel.name()) {
-            Some(position) => Start::After(*position),
-            // Among those that had no room there may be this one.
-            None if found.incomplete => Start::Live,
-            None => Start::Heard(found.heard),
-        };
-        let starts = channels.iter().map(|channel| (channel, start(channel)));
-        let mut starts: Vec<_> =
-            starts.map(|(channel, start)| (channel.first_number(start), channel, start)).collect();
-        // Whoever breaks off before all is replayed has got on by that: everything up to some
-        // publication is behind it.
-        starts.sort_by_key(|(number, ..)| *number);
-        for (_, channel, start) in starts {
-            self.add_found(channel, pattern, start);
-        }
-        if found.incomplete {
-            self.push_pattern_gap(pattern, GapReason::Limit);
-        } else if lost.is_none() {
-            self.push_pattern_gap(pattern, GapReason::Expired);
-        }
-        self.items.len() == gaps
-    }
-
-    fn push_missing(&mut self, name: &ChannelName, reason: GapReason, from: Option<Position>) {
-        let interest = Interest::Channel(name.clone());
-        self.push_gap(Gap { interest, reason, from, to: None }, None);
-    }
-
-    fn push_pattern_gap(&mut self, pattern: &Pattern, reason: GapReason) {
-        let interest = Interest::Pattern(pattern.clone());
-        self.push_gap(Gap { interest, reason, from: None, to: None }, None);
-    }
-
-    /// Adds a channel that there was when its pattern was subscribed to.
-    fn add_found(&mut self, channel: &Arc<Channel>, pattern: &Pattern, start: Start) {
-        if self.is_elsewhere(channel.name(), pattern) || !self.has_room_for(pattern) {
-            return;
-        }
-        match (self.attach(channel, start, false), start) {
-            (Ok(Begun::Now(attached)), _) => self.insert_attached(channel.clone(), attached, false),
-            // Only with a backplane, and then there are no patterns.
-            (Ok(Begun::Later { .. }), _) => channel.detach(None, false),
-            // Lost just now, with all that was to be recovered.
-            (Err(Lost), Start::After(from)) => {
-                self.push_missing(channel.name(), GapReason::Expired, Some(from));
-            }
-            (Err(Lost), Start::Beginning | Start::Heard(_)) => {
-                self.push_missing(channel.name(), GapReason::Expired, None);
-            }
-            (Err(Lost), Start::Live | Start::Unknown) => {}
-        }
-    }
-
-    /// Whether another interest has the channel already, or is about to hear of it.
-    fn is_elsewhere(&self, name: &ChannelName, pattern: &Pattern) -> bool {
-        let mut others = self.interests().filter(|other| other.as_str() != pattern.as_str());
-        others.any(|other| other.covers(name))
-    }
-
-    /// Takes in a channel that has come into being.
-    pub(super) fn take_in(&mut self, channel: Arc<Channel>) {
-        let covering = self.interests().find_map(|interest| match interest {
-            Interest::Pattern(pattern) if pattern.matches(channel.name()) => Some(pattern.clone()),
-            _ => None,
-        });
-        let is_wanted = match covering {
-            Some(pattern) => !self.is_member(&channel) && self.has_room_for(&pattern),
-            None => false,
-        };
-        if is_wanted {
-            let reader = channel.reader_from_the_beginning();
-            self.insert_member(channel, reader, false);
-        } else {
-            channel.detach(None, false);
-        }
-    }
-
-    /// Whether the channel is there already. Of two by one name the one that was lost gives way.
-    fn is_member(&mut self, channel: &Arc<Channel>) -> bool {
-        let Some(index) = self.member_of(channel.name()) else { return false };
-        let member = &self.members[index as usize].channel;
-        if Arc::ptr_eq(member, channel) {
-            return true;
-        }
-        if member.is_lost() {
-            self.lose_member(index);
-            return false;
-        }
-        self.push_missing(channel.name(), GapReason::Slow, None);
-        true
-    }
-
-    /// Whether one more channel may be found. If not, the pattern is given up.
-    fn has_room_for(&mut self, pattern: &Pattern) -> bool {
-        let named = self.interests.len() - self.patterns;
-        if self.members.len() < self.hub.shared.max_channels + named {
-            return true;
-        }
-        let interest = Interest::Pattern(pattern.clone());
-        if self.interests().any(|other| *other == interest) {
-            self.push_pattern_gap(pattern, GapReason::Limit);
-            self.remove_interest(&interest, UnsubscribeReason::Limit);
-        }
-        false
-    }
-
-    fn remove_interest(&mut self, interest: &Interest, reason: UnsubscribeReason) -> bool {
         let Some(place) = self.interests().position(|other| other == interest) else {
             return false;
         };
@@ -491,6 +347,8 @@ impl Subscription {
                 for index in unwanted {
                     self.remove_member(index);
                 }
+                let interests = &self.interests;
+                self.left.retain(|name, _| interests.iter().any(|wanted| wanted.covers(name)));
             }
         }
         self.push_item(Item::Unsubscribed { interest: interest.clone(), reason });
@@ -506,6 +364,9 @@ impl Subscription {
         let member = &mut self.members[index as usize];
         member.pinned = false;
         member.channel.unpin();
+        if let Some(pending) = &mut member.pending {
+            pending.unpin();
+        }
         if let Some(client) = &self.options.client {
             member.channel.leave(&client.id);
         }
@@ -514,7 +375,7 @@ impl Subscription {
     /// Whether a channel is among what is listened to.
     fn is_wanted(&self, index: u32) -> bool {
         let name = self.members[index as usize].channel.name();
-        self.interests().any(|interest| interest.covers(name))
+        self.interests.iter().any(|wanted| wanted.covers(name))
     }
 }
 

@@ -3,6 +3,7 @@
 mod latest;
 mod model;
 mod nodes;
+mod patterns;
 mod threads;
 mod wide;
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::hub::backplane::Memory;
 
 const CHANNELS: usize = 1000;
 
@@ -129,4 +130,30 @@ fn channels_that_were_lost_are_told_of_however_many_there_are() {
     let mut cut = resume(&hub, &at);
     (0..10).for_each(|_| _ = cut.try_next());
     assert_eq!(words(&mut resume(&hub, &cursor(&cut))), told);
+}
+
+#[test]
+fn over_a_backplane_nothing_is_missed_on_the_same_node_and_what_is_named_goes_on_on_another() {
+    let memory = Memory::new();
+    let [here, there, other] = [(); 3].map(|()| Hub::builder().backplane(memory.node()).build());
+    let mut subscription = subscribe(&here);
+    publish_to_all(&other, "old");
+    assert_eq!(words(&mut subscription).len(), CHANNELS);
+    let at = cursor(&subscription);
+    for channel in [7, CHANNELS - 1, CHANNELS] {
+        publish(&other, channel, "new");
+    }
+    let mut read = words(&mut resume(&here, &at));
+    assert_eq!(read.remove(0), "logs.* recovered");
+    read.sort();
+    assert_eq!(read, ["logs.0007 new", "logs.0999 new", "logs.1000 new"]);
+
+    let mut again = resume(&there, &at);
+    let read = words(&mut again);
+    assert_eq!(read[0], "logs.* not recovered");
+    assert!(read[1].starts_with("logs.* gap epoch"), "{read:?}");
+    assert_eq!(read[2..], ["logs.0007 new"]);
+    let at = cursor(&again);
+    publish(&other, 7, "newer");
+    assert_eq!(words(&mut resume(&there, &at)), ["logs.* recovered", "logs.0007 newer"]);
 }

@@ -16,7 +16,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use self::connection::{Connection, Servers};
 use self::session::Command;
 use super::{Backplane, Health, Outgoing, Page, Receipt, Sink, Unavailable, Work};
-use crate::hub::{ChannelName, Epoch, Offset};
+use crate::hub::{ChannelName, Epoch, Offset, Pattern};
 use crate::transport::runtime_thread;
 
 /// A backplane over Redis 7 or Valkey: for a hub on each of several machines.
@@ -304,6 +304,19 @@ impl Backplane for Redis {
 
     fn detach(&self, channel: &ChannelName) {
         let _ = self.commands.send(Command::Detach(channel.clone()));
+    }
+
+    /// Sharded pub/sub knows none.
+    fn has_patterns(&self) -> bool {
+        !self.shared.servers.are_a_cluster()
+    }
+
+    fn attach_pattern(&self, pattern: &Pattern) {
+        let _ = self.commands.send(Command::AttachPattern(pattern.clone()));
+    }
+
+    fn detach_pattern(&self, pattern: &Pattern) {
+        let _ = self.commands.send(Command::DetachPattern(pattern.clone()));
     }
 
     fn publish(&self, message: Outgoing) -> Work<Result<Receipt, Unavailable>> {

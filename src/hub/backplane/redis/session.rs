@@ -13,15 +13,17 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
-use super::wire::{Keys, channel_of, decode_message};
+use super::wire::{Keys, channel_of, decode_message, pubsub_pattern};
 use super::{Connection, Link, Shared, logs};
-use crate::hub::ChannelName;
 use crate::hub::backplane::{Sink, Unavailable};
+use crate::hub::{ChannelName, Pattern};
 
 /// What the hub asks for.
 pub(super) enum Command {
     Attach(ChannelName),
     Detach(ChannelName),
+    AttachPattern(Pattern),
+    DetachPattern(Pattern),
 }
 
 /// What is asked of the server for channels of pub/sub.
@@ -29,6 +31,8 @@ pub(super) enum Command {
 enum Ask {
     Subscribe,
     Unsubscribe,
+    SubscribePatterns,
+    UnsubscribePatterns,
 }
 
 /// The hub is gone.
@@ -74,6 +78,7 @@ pub(super) async fn run(
             }
             Err(reason) => reason,
         };
+        sink.interrupted();
         shared.link.send_modify(|link| {
             let since = match link {
                 Link::Connecting(since) | Link::Down { since, .. } => *since,
@@ -219,12 +224,15 @@ impl<'a> Session<'a> {
         &mut self,
         commands: &mut mpsc::UnboundedReceiver<Command>,
     ) -> Result<Gone, Unavailable> {
+        let patterns = self.sink.patterns();
+        self.ask_patterns(Ask::SubscribePatterns, &patterns).await?;
         for channels in self.sink.channels().chunks(BATCH) {
             self.ask(Ask::Subscribe, channels).await?;
             self.probe_servers_of(channels).await?;
         }
         self.shared.link.send_replace(Link::Up(self.commands.clone()));
         tracing::info!("connected to Redis");
+        patterns.iter().for_each(|pattern| self.sink.pattern_listening(pattern));
         // Whatever was published meanwhile is read before anything later is delivered.
         self.sink.channels().iter().for_each(|channel| self.sink.listening(channel));
         self.sink.retry();
@@ -258,31 +266,70 @@ impl<'a> Session<'a> {
     /// Subscribes to what the hub wants by now, and unsubscribes from what it does not.
     async fn change(&mut self, batch: impl Iterator<Item = Command>) -> Result<(), Unavailable> {
         let (mut attach, mut detach) = (Vec::new(), Vec::new());
+        let (mut patterns, mut unwanted) = (Vec::new(), Vec::new());
         for command in batch {
             match command {
                 Command::Attach(channel) if self.sink.wants(&channel) => attach.push(channel),
                 Command::Detach(channel) if !self.sink.wants(&channel) => detach.push(channel),
-                Command::Attach(_) | Command::Detach(_) => {}
+                Command::AttachPattern(pattern) if self.sink.wants_pattern(&pattern) => {
+                    patterns.push(pattern);
+                }
+                Command::DetachPattern(pattern) if !self.sink.wants_pattern(&pattern) => {
+                    unwanted.push(pattern);
+                }
+                _ => {}
             }
         }
         // What is wanted again by then has asked for it again, after this.
         self.ask(Ask::Unsubscribe, &detach).await?;
+        self.ask_patterns(Ask::UnsubscribePatterns, &unwanted).await?;
+        self.ask_patterns(Ask::SubscribePatterns, &patterns).await?;
+        patterns.iter().for_each(|pattern| self.sink.pattern_listening(pattern));
         self.ask(Ask::Subscribe, &attach).await?;
         self.probe_servers_of(&attach).await?;
         attach.iter().for_each(|channel| self.sink.listening(channel));
         Ok(())
     }
 
+    async fn ask_patterns(&mut self, ask: Ask, patterns: &[Pattern]) -> Result<(), Unavailable> {
+        let prefix = &*self.shared.settings.prefix;
+        let globs = |patterns: &[Pattern]| {
+            patterns.iter().map(|pattern| pubsub_pattern(prefix, pattern)).collect::<HashSet<_>>()
+        };
+        let mut globs_asked = globs(patterns);
+        if let Ask::UnsubscribePatterns = ask
+            && !patterns.is_empty()
+        {
+            // Others may be the same to Redis.
+            let wanted = globs(&self.sink.patterns());
+            globs_asked.retain(|glob| !wanted.contains(glob));
+        }
+        let globs: Vec<_> = globs_asked.into_iter().collect();
+        for globs in globs.chunks(BATCH) {
+            self.ask_for(ask, globs.to_vec()).await?;
+        }
+        Ok(())
+    }
+
     /// Asks for channels of pub/sub, or to be rid of them, and waits until each is confirmed.
     async fn ask(&mut self, ask: Ask, channels: &[ChannelName]) -> Result<(), Unavailable> {
-        if channels.is_empty() {
-            return Ok(());
-        }
         let prefix = &*self.shared.settings.prefix;
-        let names: Vec<_> = channels
+        let names = channels
             .iter()
             .map(|channel| Keys { prefix, channel: channel.as_str() }.pubsub())
             .collect();
+        if let Ask::Unsubscribe = ask {
+            lock(&self.heard.leaving).extend(channels.iter().cloned());
+        }
+        let asked = self.ask_for(ask, names).await;
+        lock(&self.heard.leaving).clear();
+        asked
+    }
+
+    async fn ask_for(&mut self, ask: Ask, names: Vec<String>) -> Result<(), Unavailable> {
+        if names.is_empty() {
+            return Ok(());
+        }
         let asked = async {
             match &mut self.subscriber {
                 // As plain commands they would be over with the first confirmation, and what is
@@ -290,6 +337,8 @@ impl<'a> Session<'a> {
                 Connection::One(subscriber) => match ask {
                     Ask::Subscribe => subscriber.subscribe(names).await,
                     Ask::Unsubscribe => subscriber.unsubscribe(names).await,
+                    Ask::SubscribePatterns => subscriber.psubscribe(names).await,
+                    Ask::UnsubscribePatterns => subscriber.punsubscribe(names).await,
                 },
                 Connection::Cluster(subscriber) => {
                     // Each belongs to a server of its own.
@@ -300,6 +349,8 @@ impl<'a> Session<'a> {
                             match ask {
                                 Ask::Subscribe => subscriber.ssubscribe(name).await,
                                 Ask::Unsubscribe => subscriber.sunsubscribe(name).await,
+                                // The hub refuses them.
+                                Ask::SubscribePatterns | Ask::UnsubscribePatterns => Ok(()),
                             }
                         });
                     }
@@ -307,12 +358,8 @@ impl<'a> Session<'a> {
                 }
             }
         };
-        if let Ask::Unsubscribe = ask {
-            lock(&self.heard.leaving).extend(channels.iter().cloned());
-        }
         let limit = self.shared.settings.publish_timeout;
         let asked = timeout(limit, asked).await.map_err(|_| Unavailable::timeout())?;
-        lock(&self.heard.leaving).clear();
         asked.map_err(|error| self.shared.unavailable(&error))
     }
 
@@ -399,10 +446,13 @@ fn on_push(
         {
             let _ = told.send(Event::Broken("a channel has moved to another server"));
         }
-        if !matches!(push.kind, PushKind::Message | PushKind::SMessage) {
-            return Ok(());
-        }
         let mut data = push.data.into_iter();
+        match push.kind {
+            PushKind::Message | PushKind::SMessage => {}
+            // The pattern comes first.
+            PushKind::PMessage => drop(data.next()),
+            _ => return Ok(()),
+        }
         let (Some(Value::BulkString(from)), Some(Value::BulkString(message))) =
             (data.next(), data.next())
         else {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::hub::backplane::{Content, Record};
-use crate::hub::{ChannelName, Position};
+use crate::hub::{ChannelName, Pattern, Position};
 
 const HAS_NAME: u8 = 1;
 const HAS_KEY: u8 = 2;
@@ -93,6 +93,20 @@ impl Keys<'_> {
     }
 }
 
+/// Where the publications of a pattern are passed on, as a pattern of Redis. Its `*` stands for
+/// dots, too: more may match than should, and several patterns may be the same to it.
+pub(super) fn pubsub_pattern(prefix: &str, pattern: &Pattern) -> String {
+    let mut glob = String::new();
+    for character in prefix.chars() {
+        if "*?[]\\".contains(character) {
+            glob.push('\\');
+        }
+        glob.push(character);
+    }
+    // Nothing else in a pattern is special to Redis.
+    glob + ":c:{" + &pattern.as_str().replace("**", "*") + "}"
+}
+
 /// The channel that publications come from.
 pub(super) fn channel_of(prefix: &str, pubsub: &[u8]) -> Option<ChannelName> {
     let name = str::from_utf8(pubsub).ok()?.strip_prefix(prefix)?.strip_prefix(":c:{")?;
@@ -141,5 +155,12 @@ mod tests {
         assert_eq!(channel_of("lithe", keys.pubsub().as_bytes()).unwrap().as_str(), "a.b");
         assert_eq!(channel_of("lithe", b"lithe:c:{a b}"), None);
         assert_eq!(channel_of("other", keys.pubsub().as_bytes()), None);
+    }
+
+    #[test]
+    fn what_is_special_to_redis_in_a_prefix_stands_for_itself() {
+        let glob = |pattern: &str| pubsub_pattern("a*[b]\\?", &pattern.parse().unwrap());
+        assert_eq!(glob("logs.*.x.**"), "a\\*\\[b\\]\\\\\\?:c:{logs.*.x.*}");
+        assert_eq!(glob("**"), glob("*"));
     }
 }
