@@ -193,10 +193,14 @@ def WSConnection.unsubscribe (ws : WSConnection) (hub : Hub) (channel : String) 
 
 /-- An event stream of what is published on channels of a hub, which the library delivers by itself:
 it takes no thread. The cursor is that of the request (`Request.lastEventId`) when the options have
-none, so that a browser that comes back gets what it has missed. -/
+none, so that a browser that comes back gets what it has missed. When the hub is closed, or a channel
+cannot be one, the client is told 500, and the program why. -/
 def Response.subscribe (hub : Hub) (channels : List String) (options : SubscribeOptions := {})
     (keepAliveMs : Setting := .default) (retryMs : Setting := .default) : Response where
   takeover := some fun request => do
+    if channels.isEmpty then throw (.userError "an event stream needs a channel")
+    for channel in channels do
+      unless channel.contains '*' do discard <| FFI.hubPosition hub.handle channel
     let lastEventId := (← FFI.requestLastEventId request).filter (!·.contains '\x00')
     let cursor := options.cursor <|> lastEventId
     let fields ← FFI.Fields.setting #[("events", "1")] "keep_alive_ms" keepAliveMs

@@ -41,6 +41,8 @@ def subscriptions : IO Unit := do
   let hub ← Hub.create { namespaces := #[{ pattern := some "room.*", presence := .listed }] }
   let router := Router.new
     |>.get "/news" (fun _ => return .subscribe hub ["news"])
+    |>.get "/no-channel" (fun _ => return .subscribe hub ["news", "no channel"])
+    |>.get "/no-channels" (fun _ => return .subscribe hub [])
     |>.ws "/rooms" (fun ws _ => do
       ws.subscribe hub ["room.1", "news"] { client := some "ann" }
       ws.sendText "subscribed"
@@ -68,7 +70,15 @@ def subscriptions : IO Unit := do
     late.shutdown
     eventually "the end of the streams" do return (← server.stats).sseOpen == 0
     expect "errors" (← errors.get) #[]
-  hub.close
+    for path in ["/no-channel", "/no-channels"] do
+      expectIn path (← Client.fetch server.port s!"GET {path}") " 500 "
+    expect "errors" (← errors.get).size 2
+    hub.close
+    expectIn "a closed hub" (← Client.fetch server.port "GET /news") " 500 "
+
+/-! An authorizer that panics refuses. -/
+
+#guard match (default : Grant) with | .refuse .denied => true | _ => false
 
 def access : IO Unit := do
   let hub ← Hub.create

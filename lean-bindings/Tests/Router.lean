@@ -56,6 +56,14 @@ def router : Router := Router.new
 #guard (Router.new.nest "/api/:version" router).choose .GET "/api/2/rooms/x" =
   .route 1 [("version", "2"), ("room", "x")]
 
+def mounted (pattern : String) : Router :=
+  Router.new.nest pattern
+    { mounts := #[⟨"/hub/", 0, return #[], true⟩], authorizer? := some fun _ => return .allow }
+
+#guard (mounted "/api/").mounts.map (·.path) = #["/api/hub"]
+#guard (mounted "/api/").error? = none
+#guard (mounted "/api/:version").error?.isSome
+
 /-! Patterns that make no sense. -/
 
 #guard router.error? = none

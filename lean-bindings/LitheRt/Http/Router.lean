@@ -17,7 +17,8 @@ namespace LitheRt
 
 namespace Router
 
-/-- A segment of a pattern. -/
+/-- A segment of a pattern. What is captured is decoded, so there may be a `/` in it, and it may be
+`..`: before it names a file it has to be checked. -/
 inductive Segment where
   /-- This very text. -/
   | literal (text : String)
@@ -163,12 +164,18 @@ def wsEvents (router : Router) (pattern : String) (events : WSEvents σ)
       check := options.check
     } }
 
-/-- Adds the routes of another router below a pattern. Its fallback does not count. -/
+/-- Adds the routes of another router below a pattern. Its fallback does not count, and what it was
+authorized with only where this router has nothing for that. -/
 def nest (router : Router) (pattern : String) (child : Router) : Router :=
   let under := Pattern.parse pattern
   { router with
     routes := router.routes ++ child.routes.map fun r => { r with pattern := under ++ r.pattern }
-    mounts := router.mounts ++ child.mounts.map fun m => { m with path := pattern ++ m.path } }
+    mounts := router.mounts ++ child.mounts.map fun m =>
+      { m with path := "/" ++ "/".intercalate (segments pattern ++ segments m.path) }
+    authorizer? := router.authorizer? <|> child.authorizer? }
+where
+  /-- What is between the slashes. -/
+  segments (path : String) : List String := path.splitOn "/" |>.filter (· ≠ "")
 
 /-- Answers what no route fits, instead of a 404. -/
 def withFallback (router : Router) (handler : Handler) : Router :=
@@ -227,7 +234,11 @@ def choose (router : Router) (method : Method) (path : String) (isWebSocket : Bo
 def error? (router : Router) : Option String :=
   if router.mounts.any (·.asks) && router.authorizer?.isNone then
     some "a hub is mounted with Access.program, but Router.authorize was not called"
-  else router.routes.findSome? fun route => Pattern.error? route.pattern
+  else
+    router.routes.findSome? (fun route => Pattern.error? route.pattern) <|>
+    router.mounts.findSome? fun mount =>
+      if (Pattern.parse mount.path).all fun | .literal _ => true | _ => false then none
+      else some s!"a hub is mounted on {mount.path}, where nothing can be captured"
 
 end Router
 

@@ -66,7 +66,10 @@ inductive Grant where
     (tag : UInt64 := 0)
   /-- The client may not. -/
   | refuse (why : Refusal := .denied)
-  deriving Inhabited, Repr
+  deriving Repr
+
+/-- What an authorizer gives that panics: it refuses. -/
+instance : Inhabited Grant := ⟨.refuse⟩
 
 /-- Answers the questions of who may do what. It has a thread of its own, so it may block. What it
 throws refuses the client, which may try again. -/
