@@ -6,6 +6,7 @@
 
 #[path = "../examples/client.rs"]
 mod client;
+mod documentation;
 mod handlers;
 mod load;
 mod pages;
@@ -15,7 +16,7 @@ mod support;
 #[path = "../../../tests/support/browser.rs"]
 mod webdriver;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
@@ -28,20 +29,20 @@ use crate::client::{Get, Socket};
 
 /// Builds an example and starts it.
 fn example(name: &str) -> Program {
-    Program::start(&build(&format!("lean-bindings/examples/{name}"), name), ["0"])
+    Program::start(&build(&root().join("lean-bindings/examples").join(name), name), ["0"])
 }
 
 /// Builds the program whose handlers throw and hang, and starts it.
 fn trial() -> Program {
-    Program::start(&build("ffi-tests/lean", "trial"), [""; 0])
+    Program::start(&build(&root().join("ffi-tests/lean"), "trial"), [""; 0])
 }
 
 /// Builds a project of Lake's, and returns its program.
-fn build(project: &str, program: &str) -> PathBuf {
+fn build(project: &Path, program: &str) -> PathBuf {
     // They share the package in `lean-bindings`, which only one of them may build.
     static LAKE: Mutex<()> = Mutex::new(());
     let _lake = LAKE.lock().unwrap_or_else(PoisonError::into_inner);
-    let directory = root().join(project).canonicalize().expect("the project is there");
+    let directory = project.canonicalize().expect("the project is there");
     let target = library().parent().expect("it is a directory of cargo's");
     let mut lake = Command::new("lake");
     lake.arg("build").current_dir(&directory).env("CARGO_TARGET_DIR", target);
@@ -49,7 +50,7 @@ fn build(project: &str, program: &str) -> PathBuf {
         panic!("lake could not be run: {error}; it comes with a Lean toolchain, see docs/lean.md")
     });
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{project}: {said}");
+    assert!(output.status.success(), "{}: {said}", project.display());
     directory.join(".lake/build/bin").join(program)
 }
 
