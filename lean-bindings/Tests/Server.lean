@@ -70,6 +70,7 @@ def refusals : IO Unit := do
 
 def eventStreams : IO Unit := do
   let events := #[SSEEvent.mk "one" "1" "tick", SSEEvent.mk "two\nlines", .comment "three"]
+  let retries : Array SSEEvent := #[0, 2 ^ 63 - 1, 2 ^ 64 + 5].map fun ms => { retryMs? := some ms }
   let ended ← IO.mkRef 0
   let endless (ctx : RequestCtx) : BodyStream :=
     .fromSSEEvents (keepAliveMs := 20) (close := ended.modify (· + 1)) do
@@ -77,6 +78,7 @@ def eventStreams : IO Unit := do
       return some { data := ctx.req.lastEventId.getD "" }
   let router := Router.new
     |>.get "/some" (fun _ => return .sse (← BodyStream.ofSSEEvents events))
+    |>.get "/retries" (fun _ => return .sse (← BodyStream.ofSSEEvents retries))
     |>.get "/headers" (fun _ => do
       return (Response.sse (← BodyStream.ofSSEEvents events)).withHeader "x-a" "b")
     |>.get "/endless" (fun ctx => return .sse (endless ctx))
@@ -87,6 +89,8 @@ def eventStreams : IO Unit := do
       let stream ← Client.fetch server.port s!"GET {path}"
       expectIn path stream ("\r\n\r\n" ++ all)
       expectIn path stream "content-type: text/event-stream\r\n"
+    expectIn "/retries" (← Client.fetch server.port "GET /retries")
+      "retry: 1\n\nretry: 9223372036854775807\n\nretry: 9223372036854775807\n\n"
     for path in ["/endless", "/endless-headers"] do
       let before ← ended.get
       let client ← Client.connect server.port

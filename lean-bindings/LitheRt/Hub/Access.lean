@@ -71,8 +71,9 @@ inductive Grant where
 /-- What an authorizer gives that panics: it refuses. -/
 instance : Inhabited Grant := ⟨.refuse⟩
 
-/-- Answers the questions of who may do what. It has a thread of its own, so it may block. What it
-throws refuses the client, which may try again. -/
+/-- Answers the questions of who may do what. It has a thread of its own, so it may block; as long as it
+does it counts as a handler (`ServerConfig.maxHandlers`), also when the client was refused meanwhile
+because it took too long. What it throws refuses the client, which may try again. -/
 abbrev Authorizer := Authorization → IO Grant
 
 namespace Authorization

@@ -39,12 +39,17 @@ private def isGone (error : IO.Error) : Bool :=
 private def untilGone (action : IO Unit) : IO Unit := do
   try action catch error => unless isGone error do throw error
 
+/-- The time to retry as the library takes it, for which 0 is none: the nearest that it can send. -/
+def nativeRetryMs : Option Nat → UInt64
+  | none => 0
+  | some ms => (max 1 (min ms (2 ^ 63 - 1))).toUInt64
+
 /-- Hands an event to the library. -/
 def sendEvent (sse : UInt64) (event : SSEEvent) : IO Unit :=
   let bit (field? : Option String) (bit : UInt8) := if field?.isSome then bit else 0
   let fields := bit event.data 1 ||| bit event.event? 2 ||| bit event.id? 4 ||| bit event.comment? 8
   FFI.sseSend sse fields (event.data.getD "") (event.event?.getD "") (event.id?.getD "")
-    (event.comment?.getD "") (event.retryMs?.getD 0).toUInt64 FFI.forever
+    (event.comment?.getD "") (nativeRetryMs event.retryMs?) FFI.forever
 
 /-- How long a server that shuts down may take to part from a client, in milliseconds. -/
 private def partingMs : UInt32 := 1000
