@@ -175,7 +175,11 @@ impl Subscription {
             Begun::Now(attached) => attached,
             Begun::Later { start, reads } => {
                 let pending = Pending { start, was_recovering, reads };
-                return self.insert_pending(channel, pending, true);
+                let slot = self.insert_pending(channel, pending, true);
+                // The log may have been read meanwhile: what is published from now on is delivered,
+                // however long nobody asks for it.
+                self.turns.pop_back();
+                return self.begin_pending(slot);
             }
         };
         self.push_subscribed(interest, &attached, was_recovering);
@@ -197,7 +201,12 @@ impl Subscription {
     }
 
     /// Takes in a channel whose log is yet to be read.
-    pub(super) fn insert_pending(&mut self, channel: Arc<Channel>, pending: Pending, pinned: bool) {
+    pub(super) fn insert_pending(
+        &mut self,
+        channel: Arc<Channel>,
+        pending: Pending,
+        pinned: bool,
+    ) -> Slot {
         let at = match pending.start {
             Start::After(position) | Start::From(position) => position,
             // Who breaks off before it was told where it begins has missed something.
@@ -205,6 +214,7 @@ impl Subscription {
         };
         let slot = self.insert_member(channel, Reader::at(at), pinned);
         self.members[slot.index as usize].pending = Some(Box::new(pending));
+        slot
     }
 
     /// Begins in a channel whose log may have been read meanwhile.
