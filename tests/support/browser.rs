@@ -114,11 +114,12 @@ impl Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         // Ends Chromium, which would outlive chromedriver.
-        if let Some(session) = &self.session {
-            let _ = self.ask("DELETE", session, &Value::Null);
-        }
+        let ended = self.session.as_ref().map(|session| self.ask("DELETE", session, &json!({})));
         let _ = self.chromedriver.kill();
         let _ = self.chromedriver.wait();
+        if !std::thread::panicking() {
+            ended.transpose().expect("the browser ends");
+        }
     }
 }
 
