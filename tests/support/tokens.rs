@@ -37,7 +37,8 @@ fn identify(token: Option<&str>) -> Result<Identity, Refusal> {
     identity.subject = Some(subject.into());
     identity.info = format!("{{\"name\":{subject:?}}}").into();
     for grant in grants.split(',').filter(|grant| !grant.is_empty()) {
-        let interest: Interest = grant.trim_start_matches('+').parse().unwrap();
+        let interest: Interest =
+            grant.trim_start_matches('+').parse().map_err(|_| refuse(RefusalKind::Invalid))?;
         let grants = &mut identity.grants;
         grants.subscribe.push(interest.clone());
         grants.history.push(interest.clone());
@@ -47,7 +48,8 @@ fn identify(token: Option<&str>) -> Result<Identity, Refusal> {
         }
     }
     if let Some(millis) = parts.next() {
-        let millis = Duration::from_millis(millis.parse().unwrap());
+        let millis = millis.parse().map_err(|_| refuse(RefusalKind::Invalid))?;
+        let millis = Duration::from_millis(millis);
         identity.expires = Some(SystemTime::now() + millis);
     }
     Ok(identity)
